@@ -1,0 +1,89 @@
+# make lab     installs what the lessons need and opens JupyterLab on them
+# make test    runs all tests: package, every notebook, a browser pass
+#
+# Both make .venv when it is missing and install again only when
+# pyproject.toml or constraints.txt have changed.
+
+VENV     ?= .venv
+JOBS     ?= 2
+LAB_ARGS ?=
+BIN      := $(VENV)/bin
+
+# The first Python of a version that torch and the lessons support.
+PYTHON   ?= $(shell for p in python3.11 python3.12 python3.13 python3.10 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+
+# JupyterLab stays off the network: no news, no look for updates or extensions.
+LAB_OFFLINE := --LabApp.news_url=None \
+	--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	--LabApp.extension_manager=readonly
+
+# Waiting OpenMP threads sleep: on few or busy cores spinning ones make torch
+# many times slower.
+export OMP_WAIT_POLICY := PASSIVE
+
+NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
+
+.PHONY: lab test test-package test-notebooks test-browser env chromium clean
+
+lab: $(VENV)/.lab
+	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
+
+# The package first and by itself: it is quick, and it measures time. Every
+# layer runs, whichever failed before it.
+test: $(VENV)/.test chromium
+	@failed=0; \
+	$(MAKE) --no-print-directory test-package || failed=1; \
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) \
+		tests/notebooks tests/browser notebooks || failed=1; \
+	exit $$failed
+
+test-package: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/package
+
+test-notebooks: $(VENV)/.test
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks
+
+test-browser: $(VENV)/.test chromium
+	$(BIN)/python -m pytest tests/browser
+
+env: $(VENV)/.test
+
+$(VENV)/.lab:  EXTRAS := lab
+$(VENV)/.test: EXTRAS := lab,test
+
+$(VENV)/.lab $(VENV)/.test: pyproject.toml constraints.txt Makefile
+	@test -n "$(PYTHON)" || { echo "Python 3.10 to 3.13 is needed; none was found." \
+		"Install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "No environment could be made. On Debian and Ubuntu:" \
+		"apt-get install python3-venv"; exit 1; }
+# torch comes first and alone. On Linux PyPI's torch brings gigabytes of CUDA;
+# PyTorch's own index has it without. Where that index cannot be reached,
+# pip's usual sources must do. (On macOS and Windows PyPI's torch has no CUDA.)
+	@cpu=https://download.pytorch.org/whl/cpu; from=; \
+	if [ "$$(uname -s)" = Linux ]; then \
+		if $(BIN)/python -c "import urllib.request as r; r.urlopen('$$cpu/torch/', timeout=10)" 2>/dev/null; \
+		then from="--extra-index-url $$cpu"; \
+		else echo "$$cpu cannot be reached: torch comes from pip's usual sources."; fi; \
+	fi; \
+	$(BIN)/python -m pip install $$from -c constraints.txt torch
+	$(BIN)/python -m pip install -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+# The browser pass drives Debian's chromium. Who may install packages gets it
+# here; without it the browser tests are skipped with a line that says so, in
+# CI they fail.
+chromium:
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name >/dev/null && exit 0; done; \
+	if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "Installing chromium for the browser tests"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends chromium; } >/dev/null \
+		|| echo "chromium could not be installed"; \
+	fi
+
+clean:
+	rm -rf $(VENV) artefacts dist *.egg-info .pytest_cache .hypothesis
