@@ -1,0 +1,164 @@
+"""Load, make and save models: the embedded one, one from a folder, one from the hub."""
+import json
+import os
+import shutil
+import tempfile
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from transformers import (AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer,
+                          XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification)
+from transformers.utils import logging
+
+from .data import label_names
+from .models import PrunedXLMRobertaConfig, layers_of
+
+EMBEDDED = Path(__file__).parent / "assets" / "checkpoint"
+TASKS = {"intents": AutoModelForSequenceClassification, "fill-mask": AutoModelForMaskedLM}
+SIZES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}   # width, layers, heads, neurons
+VOCABULARY = 250_002
+
+
+def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str | torch.device | None = None):
+    """(model, tokenizer) in float32, ready to be measured.
+
+    checkpoint: `"embedded"`, a folder, or a hub id such as `"FacebookAI/xlm-roberta-base"`. The environment
+    variable PRUNING_LESSONS_CHECKPOINT says what `"embedded"` means, if it is set. task: `"intents"` or
+    `"fill-mask"`. Only safetensors are read. A checkpoint that has no intents head gets a random one, with a
+    warning. Raises `ValueError`, naming the argument and what to do, if it cannot be loaded.
+    """
+    _check_task(task)
+    if str(checkpoint) == "embedded":
+        checkpoint = os.environ.get("PRUNING_LESSONS_CHECKPOINT") or "embedded"
+    place = EMBEDDED if str(checkpoint) == "embedded" else Path(checkpoint)
+    if place.is_dir():
+        _check_folder(place, checkpoint)
+        source = str(place)
+    elif place.is_absolute() or str(checkpoint).startswith((".", "~")) or str(checkpoint).count("/") > 1:
+        raise ValueError(f"checkpoint: there is no folder {str(checkpoint)!r}")
+    else:
+        source = str(checkpoint)
+    with _quiet():
+        model, tokenizer = _open(source, checkpoint, task)
+    return model.to(device or "cpu").eval(), tokenizer
+
+
+def _open(source: str, checkpoint, task: str):
+    try:
+        config = AutoConfig.from_pretrained(source)
+        if config.model_type not in ("xlm-roberta", PrunedXLMRobertaConfig.model_type):
+            raise ValueError(f"is a {config.model_type!r} model, must be XLM-RoBERTa")
+        if task == "intents" and config.num_labels == 2 and set(config.id2label.values()) == {"LABEL_0", "LABEL_1"}:
+            config.id2label, config.label2id = dict(enumerate(label_names())), {n: i for i, n in enumerate(label_names())}
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model, report = TASKS[task].from_pretrained(
+            source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        advice = "" if Path(source).is_dir() else (
+            ". A hub id needs a network, or a download made earlier; without one use checkpoint='embedded' or a folder")
+        raise ValueError(f"checkpoint: {str(checkpoint)!r} cannot be loaded: {str(error).splitlines()[0]}{advice}") from error
+    missing = {key for key in report["missing_keys"] if not key.startswith("classifier.")}
+    if missing:
+        raise ValueError(f"checkpoint: {str(checkpoint)!r} has no weights for task={task!r}: {sorted(missing)[0]} "
+                         f"and {len(missing) - 1} more are missing. Load it with the task that it was saved for")
+    if report["missing_keys"]:
+        warnings.warn(f"{checkpoint} has no intents head: it starts at random, so fine-tune before you measure accuracy")
+    return model, tokenizer
+
+
+def _check_task(task: str) -> None:
+    if task not in TASKS:
+        raise ValueError(f"task: is {task!r}, must be one of {sorted(TASKS)}")
+
+
+def _check_folder(folder: Path, checkpoint) -> None:
+    """Every file that is needed is there and whole; `ValueError` otherwise."""
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"checkpoint: {str(checkpoint)!r} is no checkpoint: it has no config.json")
+    index = folder / "model.safetensors.index.json"
+    names = set(json.loads(index.read_text("utf-8"))["weight_map"].values()) if index.is_file() else {"model.safetensors"}
+    for name in sorted(names):
+        if not (folder / name).is_file():
+            raise ValueError(f"checkpoint: {str(checkpoint)!r} has no {name} (only safetensors are read)")
+        try:
+            with safe_open(folder / name, "pt"):
+                pass
+        except SafetensorError as error:
+            raise ValueError(f"checkpoint: {name} in {str(checkpoint)!r} is truncated or corrupted ({error}): "
+                             "fetch or save it again") from error
+
+
+def untrained(size: str = "base", task: str = "intents"):
+    """(model, tokenizer) in the proportions of XLM-R base or large, with random weights and no download.
+
+    For measuring parameters, MACs and time at full size: its answers mean nothing. The vocabulary has
+    250,002 pieces as XLM-R's; the tokenizer is the embedded one, whose ids all lie within it.
+    """
+    _check_task(task)
+    if size not in SIZES:
+        raise ValueError(f"size: is {size!r}, must be one of {sorted(SIZES)}")
+    width, layers, heads, neurons = SIZES[size]
+    names = dict(enumerate(label_names()))
+    config = XLMRobertaConfig(
+        vocab_size=VOCABULARY, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=neurons, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, id2label=names, label2id={n: i for i, n in names.items()})
+    model_class = XLMRobertaForSequenceClassification if task == "intents" else XLMRobertaForMaskedLM
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = model_class(config)
+    with _quiet():
+        tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    return model.eval(), tokenizer
+
+
+def save(model, tokenizer, folder: str | Path) -> Path:
+    """Write `folder`, which `load` and transformers' Auto classes open with the same weights, bit for bit.
+
+    All is written beside it first and then moved into place: if something fails, what was there stays.
+    Raises `ValueError` if `folder` holds something that is no checkpoint, or the model is not what its
+    configuration says.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir()) and not (folder / "config.json").is_file()):
+        raise ValueError(f"folder: {str(folder)!r} holds other things and no checkpoint: name a new folder")
+    if len(layers_of(model)) != model.config.num_hidden_layers:
+        raise ValueError(f"model: has {len(layers_of(model))} layers, its config says {model.config.num_hidden_layers}: "
+                         "it would load with random layers. Remove layers with prune()")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = fresh.with_name(fresh.name + "-old")
+    try:
+        with _quiet():
+            model.save_pretrained(fresh)
+            tokenizer.save_pretrained(fresh)
+        fresh.chmod(0o755)
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+@contextmanager
+def _quiet():
+    """No progress bars or load reports of transformers: the other task's head is meant to be left aside."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

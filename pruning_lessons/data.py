@@ -1,0 +1,75 @@
+"""The intents: what people say to a voice assistant at home, in 22 languages, and what they want."""
+import csv
+import json
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Iterator
+
+import torch
+
+FOLDER = Path(__file__).parent / "assets" / "data"
+SPLITS = ("train", "validation", "test", "zero_shot", "handwritten")
+
+
+@dataclass
+class Intents:
+    """Sentences with their labels (places in `label_names`) and languages, in the same order."""
+
+    sentences: list[str]
+    labels: list[int]
+    languages: list[str]
+    label_names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    def batches(self, tokenizer, batch_size: int = 32) -> Iterator[dict[str, torch.Tensor]]:
+        """Batches in order: input_ids and attention_mask (batch, T), labels (batch,); T is the longest in the batch."""
+        for start in range(0, len(self), batch_size):
+            part = slice(start, start + batch_size)
+            encoded = tokenizer(self.sentences[part], padding=True, truncation=True, return_tensors="pt")
+            yield {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"],
+                   "labels": torch.tensor(self.labels[part])}
+
+    def subset(self, places: list[int]) -> "Intents":
+        """The sentences at these places, in the order given."""
+        pick = lambda values: [values[i] for i in places]
+        return Intents(pick(self.sentences), pick(self.labels), pick(self.languages), self.label_names)
+
+
+@lru_cache
+def _rows() -> list[dict]:
+    with open(FOLDER / "intents.tsv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    lines = (FOLDER / "handwritten.jsonl").read_text("utf-8").splitlines()
+    return rows + [json.loads(line) | {"split": "handwritten"} for line in lines if line.strip()]
+
+
+@lru_cache
+def label_names() -> list[str]:
+    """The intents' names, in the order of their labels."""
+    return sorted({row["intent"] for row in _rows()})
+
+
+def load_intents(split: str = "train", languages: list[str] | None = None, limit: int | None = None,
+                 seed: int = 0) -> Intents:
+    """The sentences of one split: train, validation, test, zero_shot (languages never trained on) or handwritten.
+
+    languages: only these, e.g. `["en", "de"]`. limit: at most so many, drawn at random with `seed`. Raises
+    `ValueError` for an unknown split or language.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split: is {split!r}, must be one of {SPLITS}")
+    rows = [row for row in _rows() if row["split"] == split]
+    known = list(dict.fromkeys(row["language"] for row in rows))
+    if languages is not None:
+        unknown = [language for language in languages if language not in known]
+        if unknown or isinstance(languages, str):
+            raise ValueError(f"languages: {languages!r} is not a list of languages of {split!r}, which are {known}")
+        rows = [row for row in rows if row["language"] in languages]
+    if limit is not None and limit < len(rows):
+        rows = random.Random(seed).sample(rows, limit)
+    return Intents([r["text"] for r in rows], [label_names().index(r["intent"]) for r in rows],
+                   [r["language"] for r in rows], label_names())

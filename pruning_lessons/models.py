@@ -1,0 +1,112 @@
+"""XLM-R with its own number of heads and neurons in every layer, as transformers classes.
+
+Plain transformers re-initialises weights whose shapes its configuration does not foresee; these
+classes carry the shapes in the configuration, so that a pruned model is saved and loaded bit for bit.
+"""
+import torch
+from torch import nn
+from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification,
+                          XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification,
+                          XLMRobertaModel)
+
+
+class PrunedXLMRobertaConfig(XLMRobertaConfig):
+    """XLM-R's configuration, and what is left in each layer.
+
+    `num_attention_heads` and `intermediate_size` keep the unpruned values: they give the size of a head
+    and the places that removed heads had.
+    """
+
+    model_type = "pruned-xlm-roberta"
+    kept_layers: list | None = None         # per layer, its index in the unpruned model
+    kept_heads: list | None = None          # per layer, the unpruned indices of its heads, maybe none
+    neurons_per_layer: list | None = None   # per layer, how many neurons, maybe 0
+
+
+def layers_of(model) -> nn.ModuleList:
+    """The encoder's layers; `TypeError` for a model that is not XLM-R."""
+    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
+    if kind not in ("xlm-roberta", PrunedXLMRobertaConfig.model_type):
+        raise TypeError(f"model: is a {kind!r}, must be an XLM-RoBERTa model (what `load` returns)")
+    return model.base_model.encoder.layer
+
+
+def head_size(model) -> int:
+    return model.config.hidden_size // model.config.num_attention_heads
+
+
+def heads_per_layer(model) -> list[int]:
+    """How many heads each layer has, from its weights."""
+    return [layer.attention.self.query.out_features // head_size(model) for layer in layers_of(model)]
+
+
+def neurons_per_layer(model) -> list[int]:
+    """How many feed-forward neurons each layer has, from its weights."""
+    return [layer.intermediate.dense.out_features for layer in layers_of(model)]
+
+
+def kept_heads(model) -> list[list[int]]:
+    """Per layer, the indices that its heads had before any pruning."""
+    known = getattr(model.config, "kept_heads", None)
+    return known if known is not None else [list(range(n)) for n in heads_per_layer(model)]
+
+
+def _resize(model) -> None:
+    """Give the layers of a freshly built model the shapes that its configuration names."""
+    config, d = model.config, model.config.hidden_size
+    if config.kept_heads is None or config.neurons_per_layer is None:
+        return
+    for layer, heads, neurons in zip(layers_of(model), config.kept_heads, config.neurons_per_layer, strict=True):
+        width = len(heads) * head_size(model)
+        attention = layer.attention.self
+        attention.query, attention.key, attention.value = (nn.Linear(d, width) for _ in range(3))
+        layer.attention.output.dense = nn.Linear(width, d)
+        layer.intermediate.dense = nn.Linear(d, neurons)
+        layer.output.dense = nn.Linear(neurons, d)
+
+
+class PrunedXLMRobertaModel(XLMRobertaModel):
+    config_class = PrunedXLMRobertaConfig
+
+    def __init__(self, config, add_pooling_layer: bool = True):
+        super().__init__(config, add_pooling_layer=add_pooling_layer)
+        _resize(self)
+
+
+class PrunedXLMRobertaForMaskedLM(XLMRobertaForMaskedLM):
+    config_class = PrunedXLMRobertaConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        _resize(self)
+
+
+class PrunedXLMRobertaForSequenceClassification(XLMRobertaForSequenceClassification):
+    config_class = PrunedXLMRobertaConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        _resize(self)
+
+
+PRUNED_CLASS = {
+    XLMRobertaModel: PrunedXLMRobertaModel, XLMRobertaForMaskedLM: PrunedXLMRobertaForMaskedLM,
+    XLMRobertaForSequenceClassification: PrunedXLMRobertaForSequenceClassification,
+}
+AutoConfig.register(PrunedXLMRobertaConfig.model_type, PrunedXLMRobertaConfig)
+for auto, model_class in zip((AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification), PRUNED_CLASS.values()):
+    auto.register(PrunedXLMRobertaConfig, model_class)
+
+
+def build_empty(model_class, config, like) -> nn.Module:
+    """A `model_class` with uninitialised weights on the device and in the type of `like`; buffers copied from it."""
+    parameter = next(like.parameters())
+    with torch.device("meta"):
+        model = model_class(config)
+    model = model.to_empty(device=parameter.device).to(parameter.dtype)
+    buffers = dict(like.named_buffers())
+    for name, buffer in model.named_buffers():
+        buffer.copy_(buffers[name])
+    model.tie_weights()
+    model.set_attn_implementation(like.config._attn_implementation)
+    return model.train(like.training)

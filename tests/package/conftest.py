@@ -1,0 +1,49 @@
+"""Tiny random models, and no way out to the network."""
+import os
+import socket
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("PRUNING_LESSONS_CHECKPOINT", None)
+
+import pytest
+import torch
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def make(layers=3, heads=4, neurons=10, seed=0, task="intents", attention="sdpa"):
+    """A tiny XLM-R whose biases and LayerNorms are random, too: zeros would hide what is forgotten."""
+    torch.manual_seed(seed)
+    config = XLMRobertaConfig(vocab_size=99, hidden_size=24, num_hidden_layers=layers, num_attention_heads=heads,
+                              intermediate_size=neurons, max_position_embeddings=40, type_vocab_size=1, num_labels=5)
+    config._attn_implementation = attention
+    model = (XLMRobertaForSequenceClassification if task == "intents" else XLMRobertaForMaskedLM)(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return model
+
+
+def logits(model, seed=0):
+    """Logits of a padded batch."""
+    ids = torch.randint(5, 99, (3, 9), generator=torch.Generator().manual_seed(seed))
+    attention = torch.ones_like(ids)
+    attention[1, 5:], attention[2, 2:] = 0, 0
+    with torch.no_grad():
+        return model(ids, attention_mask=attention).logits
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    from pruning_lessons import load
+    return load()
