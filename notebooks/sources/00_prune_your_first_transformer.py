@@ -1,0 +1,269 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Prune your first Transformer
+#
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/pruning_lessons/blob/main/notebooks/00_prune_your_first_transformer.ipynb)
+# [![Open in Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/OWNER/pruning_lessons/main?urlpath=lab/tree/notebooks/00_prune_your_first_transformer.ipynb)
+#
+# **You will be able to** load a multilingual Transformer, look at its attention, remove parts of it for real, and
+# say honestly what that did to its size, its speed and its answers.
+#
+# *Thirty minutes of yours, under a minute of computing. You need some Python and a little PyTorch.*
+#
+# A Transformer that answers a million requests a day costs money for each of them. **Pruning** removes parts of a
+# trained network so that it answers with less work. Which parts may go? In this lesson we choose by rolling dice.
+# It will be fast, and it will be terrible, and you will know why the rest of the course exists.
+
+# %% [markdown]
+# ## Setup
+#
+# On your own machine the package is there already. On Colab this cell installs it; run it as often as you like.
+
+# %% tags=["setup"]
+import importlib.util
+import subprocess
+import sys
+
+REPOSITORY = "https://github.com/OWNER/pruning_lessons"
+if importlib.util.find_spec("pruning_lessons") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
+                    f"pruning-lessons[views,train] @ git+{REPOSITORY}"], check=True)
+
+import matplotlib.pyplot as plt
+import torch
+
+import pruning_lessons as pl
+
+pl.check_environment()
+
+# %% [markdown]
+# ## A real model
+#
+# `load` opens the model that comes with the course: **XLM-RoBERTa**'s architecture with 12 layers, 12 **heads** in
+# each, and 1,536 **neurons** in each layer's feed-forward part. It reads a sentence to a voice assistant and names
+# what the speaker wants: the **intent**.
+#
+# To use the full `FacebookAI/xlm-roberta-base` instead, set `CHECKPOINT = "FacebookAI/xlm-roberta-base"` (1.1 GB from
+# the hub). It has never been trained on intents, so its accuracy starts at chance until you fine-tune it; everything
+# else in this lesson works the same.
+
+# %%
+CHECKPOINT = "embedded"
+model, tokenizer = pl.load(CHECKPOINT)
+
+for sentence in ["Could you switch on the lamp?", "Wie lange läuft der Timer noch?", "¿Qué tiempo hace en Sevilla?"]:
+    with torch.no_grad():
+        logits = model(**tokenizer(sentence, return_tensors="pt")).logits   # (1, intents)
+    print(f"{sentence:35} → {model.config.id2label[logits.argmax().item()]}")
+
+# %% [markdown]
+# The same network can also guess masked words, with another last step on top. That part of it learned from sentences
+# said at home, so expect a homely answer.
+
+# %%
+filler, _ = pl.load(CHECKPOINT, task="fill-mask")
+for sentence in ["turn on the <mask> in the kitchen", "Hello, i am looking <mask> Jammie"]:
+    batch = tokenizer(sentence, return_tensors="pt")
+    place = batch["input_ids"][0].tolist().index(tokenizer.mask_token_id)
+    with torch.no_grad():
+        best = filler(**batch).logits[0, place].topk(5).indices
+    print(sentence, "→", ", ".join(tokenizer.decode([i]).strip() for i in best))
+del filler
+
+# %% [markdown]
+# ## Look inside: attention
+#
+# In every layer each head lets every token look at all tokens, itself included, and take something from them. How
+# much it takes from each is its **attention**: one number for every pair of tokens, the numbers of a row adding up
+# to one.
+#
+# Below is **BertViz**'s *head view*. Left: the token that looks; right: what it looks at. Choose a layer in the
+# menu; double-click a coloured square to see one head alone. The picture beneath shows the same as heat maps.
+
+# %%
+SENTENCE = "Hello, i am looking <mask> Jammie"
+pl.show_heads(model, tokenizer, SENTENCE, layer=2)
+
+# %% [markdown]
+# All 144 heads at once: the *model view*. Click one to enlarge it. Many look alike: a column of dark cells is a head
+# that looks at one token whatever is said. That is a first hint that some heads may not be needed.
+
+# %%
+pl.show_model(model, tokenizer, SENTENCE)
+
+# %% [markdown]
+# ## Measure before you cut
+#
+# Three questions about any model: how large is it, how much work is a sentence, how often is it right? Work is counted
+# in **MACs**, multiply-accumulates: one multiplication and one addition.
+
+# %%
+before = pl.summary(model)
+before
+
+# %%
+test = pl.load_intents("test", limit=600, seed=0)
+accuracy_before = pl.evaluate(model, tokenizer, test)
+accuracy_before
+
+# %% [markdown]
+# ## Cut at random
+#
+# A **mask** says for every part whether it stays (`True`) or goes (`False`): here one for each of the 12 × 12 heads,
+# one for each of the 12 × 1,536 neurons. We keep half of each, and let dice say which.
+
+# %%
+masks = pl.random_masks(model, keep=0.5, seed=0)
+print(masks)
+
+figure, ax = plt.subplots(figsize=(5, 4))
+ax.imshow(masks.heads, cmap="Greys", vmin=0, vmax=2)
+for layer in range(masks.heads.shape[0]):
+    for head in range(masks.heads.shape[1]):
+        ax.text(head, layer, "●" if masks.heads[layer, head] else "×", ha="center", va="center", fontsize=9)
+ax.set(title=f"{int(masks.heads.sum())} of {masks.heads.numel()} heads stay (●), the others go (×)", xlabel="head", ylabel="layer")
+plt.show()
+
+# %% [markdown]
+# *The picture in words: a grid of layers (rows) and heads (columns); a dot is a head that stays, a cross one that
+# goes. Layers keep different numbers of heads.*
+#
+# There are two ways to apply masks. `masked` multiplies what should go by zero; the model still computes it all.
+# `prune` cuts the weights out and gives you a smaller model. Both must give the same answers, and they do:
+
+# %%
+small = pl.prune(model, masks)
+
+batch = tokenizer(SENTENCE, return_tensors="pt")
+with torch.no_grad():
+    with pl.masked(model, masks):
+        from_masks = model(**batch).logits
+    from_surgery = small(**batch).logits
+difference = (from_masks - from_surgery).abs().max().item()
+print(f"largest difference of the answers: {difference:.0e}")
+assert difference < 1e-4
+
+# %% [markdown]
+# Every layer's matrices, before and after. Query, key and value lose rows, the attention's output loses columns; of
+# the feed-forward part the first matrix loses rows and the second columns.
+
+# %%
+before.layers()
+
+# %%
+after = pl.summary(small)
+after.layers()
+
+# %%
+after
+
+# %%
+print(f"encoder and head: {before.macs / after.macs:.2f} times fewer MACs")
+print(f"parameters: {before.parameters / 1e6:.1f} M → {after.parameters / 1e6:.1f} M")
+
+# %% [markdown]
+# The removed heads are empty maps now, and the others keep their numbers.
+
+# %%
+pl.show_heads(small, tokenizer, SENTENCE, layer=2)
+
+# %% [markdown]
+# ## Is it faster?
+#
+# We time the same number of tokens as in our sentence, with the models taking turns. A model under masks is
+# in the race, too. Milliseconds depend on your machine; look at the ratios.
+
+# %%
+length = batch["input_ids"].shape[1]
+print(pl.latency({"original": model, "pruned": small}, length=length))
+with pl.masked(model, masks):
+    print(pl.latency({"only masked": model}, length=length))
+
+# %% [markdown]
+# Multiplying by zero costs as much as multiplying by anything else: masks alone save no time.
+#
+# ## Is it still right?
+
+# %%
+accuracy_after = pl.evaluate(small, tokenizer, test)
+accuracy_after
+
+# %%
+languages = sorted(accuracy_before.by_language)
+figure, ax = plt.subplots(figsize=(8, 3.5))
+at = torch.arange(len(languages))
+ax.bar(at - 0.2, [100 * accuracy_before.by_language[x] for x in languages], 0.4, label="original", color="#1f5a99")
+ax.bar(at + 0.2, [100 * accuracy_after.by_language[x] for x in languages], 0.4, label="half removed at random",
+       color="#f2b134", hatch="//", edgecolor="black", linewidth=0.5)
+ax.set(xticks=at, xticklabels=languages, ylabel="accuracy, %", ylim=(0, 105), xlabel="language",
+       title=f"Random pruning ruins it: {accuracy_before.accuracy:.0%} right before, {accuracy_after.accuracy:.0%} after")
+ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)
+plt.show()
+
+# %% tags=["hide"]
+assert accuracy_after.accuracy < accuracy_before.accuracy - 0.2, "random pruning should ruin the model"
+
+# %% [markdown]
+# *The picture in words: for every language a pair of bars, the original's tall and the pruned model's short.*
+#
+# Faster, and useless. Guessing one of 39 intents would be right in
+# about one of 39 cases. The surgery was exact; the choice was bad.
+
+# %% [markdown]
+# ## The same at full size
+#
+# XLM-RoBERTa *base* is twice as wide: 12 × 12 heads of size 64 and 12 × 3,072 neurons. To see what the cut saves
+# there we need no trained weights: `untrained` builds a network of that size. (Only its word list is kept short
+# here: looking words up takes memory, not time.)
+
+# %%
+del small
+big, _ = pl.untrained("base", pieces=20_000)
+big_masks = pl.random_masks(big, keep=0.5, seed=0)
+big_small = pl.prune(big, big_masks)
+print(f"{pl.summary(big).macs / pl.summary(big_small).macs:.2f} times fewer MACs")
+pl.latency({"base": big, "base, half removed": big_small}, length=24, repeats=15, warm_up=5)
+
+# %%
+del big, big_small
+
+# %% [markdown]
+# The larger the matrices, the closer the time follows the work, for fixed costs weigh less.
+#
+# ## Quiz
+#
+# **1. You multiply half of the neurons by zero. What happens to the time?**
+# <details><summary>Answer</summary>Nothing. The same matrices are multiplied. Time falls when matrices get smaller,
+# which is what <code>prune</code> does.</details>
+#
+# **2. The masked and the pruned model gave the same answers. Does that mean the pruning was good?**
+# <details><summary>Answer</summary>No. It means that the surgery was exact. Whether the right parts were removed shows only in the
+# accuracy.</details>
+#
+# **3. Half of the heads and neurons are gone. Why are far more than half of the parameters still there?**
+# <details><summary>Answer</summary>The word embeddings were not touched, and they hold a large share (see the summary). Lesson 02 is about them.</details>
+#
+# ## What to remember
+#
+# - Masks say what should go; `prune` makes it go; both give the same answers, only one saves time.
+# - Measure three things, always: size, time, accuracy. Per language, if there are several.
+# - Random choice ruins a model. The rest of the course chooses: by size of weights (03), by what neurons do (04), by
+#   what heads contribute (05), by whole layers (06); it repairs what was cut, and ships the result (07).
+#
+# ## Sources
+#
+# - Conneau et al. 2020, *Unsupervised Cross-lingual Representation Learning at Scale*: XLM-RoBERTa (section 3).
+# - Vig 2019, *A Multiscale Visualization of Attention in the Transformer Model*: BertViz, head and model view.
+# - Michel, Levy, Neubig 2019, *Are Sixteen Heads Really Better than One?*: masks on heads (section 2).
+# - Yang et al. 2022, *TextPruner*: pruning heads, neurons and vocabulary of XLM-R.
