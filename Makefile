@@ -25,7 +25,10 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-.PHONY: lab test test-package test-notebooks test-browser env chromium clean
+# In the tests nothing reaches the network, kernels of notebooks included.
+GUARD := PYTHONPATH=$(CURDIR)/tests/guard
+
+.PHONY: lab test test-package test-notebooks test-browser notebooks env chromium clean
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
@@ -35,7 +38,7 @@ lab: $(VENV)/.lab
 test: $(VENV)/.test chromium
 	@failed=0; \
 	$(MAKE) --no-print-directory test-package || failed=1; \
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) \
+	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) \
 		tests/notebooks tests/browser notebooks || failed=1; \
 	exit $$failed
 
@@ -43,10 +46,14 @@ test-package: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/package
 
 test-notebooks: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks
+	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks
 
 test-browser: $(VENV)/.test chromium
 	$(BIN)/python -m pytest tests/browser
+
+# Makes the notebooks from notebooks/sources and runs them.
+notebooks: $(VENV)/.test
+	$(BIN)/python scripts/build_notebooks.py $(LESSONS)
 
 env: $(VENV)/.test
 

@@ -1,7 +1,7 @@
 """Attention maps as pictures: BertViz views that need no network and know pruned models.
 
-BertViz fetches its JavaScript when a view is opened. Here the few pieces that it uses (jQuery; d3's selections
-and colours) stand in the view itself, inside an iframe, so that it draws offline, on the first run and later.
+BertViz fetches its JavaScript when a view is opened. Here the little that it uses of them stands in the
+view itself (d3's selections and colours, and a shim), inside an iframe: it draws offline, on the first run and later.
 """
 import base64
 import io
@@ -16,13 +16,7 @@ from torch import Tensor
 from .models import kept_heads, layers_of
 
 SCRIPTS = Path(__file__).parent / "assets" / "js"
-# What BertViz asks of d3 beyond selections and colours, and of require.js.
-SHIM = """
-d3.schemeCategory10 = ["#1f77b4","#ff7f0e","#2ca02c","#d62728","#9467bd","#8c564b","#e377c2","#7f7f7f","#bcbd22","#17becf"];
-d3.scaleOrdinal = range => { const seen = []; return key => {
-  if (!seen.includes(key)) seen.push(key); return range[seen.indexOf(key) % range.length]; }; };
-window.require = {config() {}}; window.requirejs = (names, run) => run(jQuery, d3);
-"""
+REMOVED = " An empty map is a removed head."
 
 
 @dataclass
@@ -95,7 +89,7 @@ def show_heads(model, tokenizer, sentence: str, pair: str | None = None, layer: 
     page = head_view(*_rounded(found), sentence_b_start=found.pair_start, layer=layer, html_action="return").data
     heads = found.maps[layer][0]
     text = (f"Layer {layer}, {len(heads)} heads on “{sentence}”. Row: the token that looks; column: the token it looks at; "
-            "darker is more. An empty map is a removed head.")
+            f"darker is more.{REMOVED if any(not h.any() for h in heads) else ''}")
     return View(_iframe(page, height), _grid(heads[None], found.tokens, f"layer {layer}", labels=True), text)
 
 
@@ -110,8 +104,8 @@ def show_model(model, tokenizer, sentence: str, pair: str | None = None) -> View
     page = model_view(*_rounded(found), sentence_b_start=found.pair_start, html_action="return").data
     maps = torch.cat(found.maps)                                        # (layers, heads, T, T)
     text = (f"All {maps.shape[0]} layers (rows) and {maps.shape[1]} heads (columns) on “{sentence}”. In each map, row: the "
-            "token that looks; column: the token it looks at; darker is more. An empty map is a removed head.")
-    return View(_iframe(page, 620), _grid(maps, found.tokens, "layer", labels=False), text)
+            f"token that looks; column: the token it looks at; darker is more.{'' if maps.flatten(2).any(-1).all() else REMOVED}")
+    return View(_iframe(page, 640, zoom=0.6), _grid(maps, found.tokens, "layer", labels=False), text)
 
 
 def _maps_of(model, tokenizer, sentence, pair) -> AttentionMaps:
@@ -126,12 +120,12 @@ def _rounded(found: AttentionMaps):
     return [m.double().mul(1000).round().div(1000) for m in found.maps], list(found.tokens)
 
 
-def _iframe(page: str, height: int) -> str:
+def _iframe(page: str, height: int, zoom: float = 1) -> str:
     """BertViz's page with its JavaScript inside, in a frame of its own."""
     page = re.sub(r'<script src="[^"]*require[^"]*"></script>', "", page)
-    scripts = [(SCRIPTS / name).read_text("utf-8") for name in ("jquery.min.js", "d3-color.min.js", "d3-selection.min.js")]
-    head = "".join(f"<script>{script}</script>" for script in [*scripts, SHIM])
-    srcdoc = f'<!doctype html><meta charset="utf-8"><body style="background:#fff">{head}{page}</body>'
+    names = ("d3-color.min.js", "d3-selection.min.js", "shim.js")        # in this order
+    head = "".join(f"<script>{(SCRIPTS / name).read_text('utf-8')}</script>" for name in names)
+    srcdoc = f'<!doctype html><meta charset="utf-8"><body style="background:#fff;zoom:{zoom}">{head}{page}</body>'
     return (f'<iframe title="BertViz attention view" srcdoc="{escape(srcdoc)}" '
             f'style="width:100%;height:{height}px;border:0"></iframe>')
 
@@ -159,9 +153,9 @@ def _grid(maps: Tensor, tokens: list[str], row_name: str, labels: bool) -> bytes
         if labels:
             ax.set_title(f"head {i}" if maps[i].any() else f"head {i}: removed", fontsize=9)
             if i % columns == 0:
-                ax.set_yticks(range(len(tokens)), tokens, fontsize=7)
+                ax.set_yticks(range(len(tokens)), tokens, fontsize=8)
             if i >= len(maps) - columns:
-                ax.set_xticks(range(len(tokens)), tokens, fontsize=7, rotation=90)
+                ax.set_xticks(range(len(tokens)), tokens, fontsize=8, rotation=90)
         else:
             if i % columns == 0:
                 ax.set_ylabel(i // columns, rotation=0, fontsize=9, labelpad=9, va="center")
@@ -169,5 +163,5 @@ def _grid(maps: Tensor, tokens: list[str], row_name: str, labels: bool) -> bytes
                 ax.set_title(i, fontsize=9)
     figure.suptitle(f"Attention of {row_name}" if labels else "Heads (columns) of all layers (rows)", fontsize=11)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=80)
+    figure.savefig(file, format="png", dpi=100)
     return file.getvalue()

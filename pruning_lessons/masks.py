@@ -75,7 +75,7 @@ def random_masks(model, keep: float, even: bool = False, seed: int = 0) -> Masks
 
     def draw(counts: list[int]) -> Tensor:
         mask = torch.zeros(len(counts), max(counts, default=0), dtype=torch.bool)
-        places = [torch.tensor([[layer, i] for i in range(n)]).reshape(-1, 2) for layer, n in enumerate(counts)]
+        places = [torch.cartesian_prod(torch.tensor([layer]), torch.arange(n)) for layer, n in enumerate(counts)]  # (n, 2)
         for group in places if even else [torch.cat(places)] if places else []:
             chosen = group[torch.randperm(len(group), generator=generator)[:round(keep * len(group))]]
             mask[chosen[:, 0], chosen[:, 1]] = True

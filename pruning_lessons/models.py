@@ -3,6 +3,8 @@
 Plain transformers re-initialises weights whose shapes its configuration does not foresee; these
 classes carry the shapes in the configuration, so that a pruned model is saved and loaded bit for bit.
 """
+import warnings
+
 import torch
 from torch import nn
 from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification,
@@ -51,6 +53,13 @@ def kept_heads(model) -> list[list[int]]:
     return known if known is not None else [list(range(n)) for n in heads_per_layer(model)]
 
 
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """nn.Linear, without its warning that at size 0 there is nothing to draw."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+        return nn.Linear(inputs, outputs)
+
+
 def _resize(model) -> None:
     """Give the layers of a freshly built model the shapes that its configuration names."""
     config, d = model.config, model.config.hidden_size
@@ -59,10 +68,10 @@ def _resize(model) -> None:
     for layer, heads, neurons in zip(layers_of(model), config.kept_heads, config.neurons_per_layer, strict=True):
         width = len(heads) * head_size(model)
         attention = layer.attention.self
-        attention.query, attention.key, attention.value = (nn.Linear(d, width) for _ in range(3))
-        layer.attention.output.dense = nn.Linear(width, d)
-        layer.intermediate.dense = nn.Linear(d, neurons)
-        layer.output.dense = nn.Linear(neurons, d)
+        attention.query, attention.key, attention.value = (_linear(d, width) for _ in range(3))
+        layer.attention.output.dense = _linear(width, d)
+        layer.intermediate.dense = _linear(d, neurons)
+        layer.output.dense = _linear(neurons, d)
 
 
 class PrunedXLMRobertaModel(XLMRobertaModel):

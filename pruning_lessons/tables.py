@@ -17,7 +17,7 @@ class Table:
     def _repr_html_(self) -> str:
         head, *body = [[escape(str(cell)) for cell in row] for row in self.rows()]
         lines = ["<tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr>"]
-        lines += [f'<tr><th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
+        lines += [f'<tr><th scope="row" style="text-align:left">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
                   for row in body]
         return "<table>" + "".join(lines) + "</table>"
 

@@ -74,7 +74,9 @@ def open_and_run(page, address: str, notebook: str, seconds: int = 240) -> None:
     """Open a notebook, choose Run > Run All Cells, and wait until the last cell is done."""
     page.goto(f"{address}/lab/tree/{notebook}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector(".jp-NotebookPanel-toolbar .jp-Notebook-ExecutionIndicator[data-status=idle]", timeout=60_000)
+    # The toolbar says "idle" before there is a kernel; the status bar does not.
+    page.wait_for_function("document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')", timeout=60_000)
+    page.wait_for_timeout(500)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function("""() => {
@@ -91,6 +93,7 @@ def photograph(page, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
     page.set_viewport_size({"width": 1300, "height": min(height + 150, 16_000)})
+    page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
     page.wait_for_timeout(1500)
     page.screenshot(path=file)
     page.set_viewport_size({"width": 1300, "height": 1000})

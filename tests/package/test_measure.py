@@ -32,7 +32,7 @@ def test_summary_counts_what_torch_counts(keep, seed, length, task):
 
 def test_summary_shows_as_tables():
     found = pl.summary(make())
-    assert "attention" in repr(found) and '<th scope="row">attention' in found._repr_html_()
+    assert "attention" in repr(found) and '<th scope="row" style="text-align:left">attention' in found._repr_html_()
     assert "24 × 24" in repr(found.layers())
 
 
