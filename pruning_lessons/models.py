@@ -53,6 +53,20 @@ def kept_heads(model) -> list[list[int]]:
     return known if known is not None else [list(range(n)) for n in heads_per_layer(model)]
 
 
+def embed(model, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Hidden states before the first layer (batch, T, d), and the mask in the form that layers take."""
+    base = model.base_model
+    x = base.embeddings(input_ids=input_ids)
+    mask, _ = base._create_attention_masks(attention_mask=attention_mask, encoder_attention_mask=None, embedding_output=x,
+                                           encoder_hidden_states=None, past_key_values=None)
+    return x, mask
+
+
+def finish(model, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits from the last layer's hidden states (batch, T, d)."""
+    return model.classifier(hidden) if hasattr(model, "classifier") else model.lm_head(hidden)
+
+
 def _linear(inputs: int, outputs: int) -> nn.Linear:
     """nn.Linear, without its warning that at size 0 there is nothing to draw."""
     with warnings.catch_warnings():
