@@ -15,7 +15,7 @@ from .surgery import prune
 
 # Names whose modules need matplotlib, BertViz or IPython: imported when first used.
 _LATER = {"attention_maps": ".attention", "show_heads": ".attention", "show_model": ".attention",
-          "check_environment": ".environment"}
+          "check_environment": ".environment", "check": ".exercises"}
 
 __all__ = ["Evaluation", "Intents", "LatencyTable", "Masks", "PrunedXLMRobertaConfig", "Scores", "evaluate", "gates",
            "importance", "latency", "latency_table", "load", "load_intents", "masked", "prune", "random_masks", "repair",

@@ -1,4 +1,9 @@
-"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [NAME …]`."""
+"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [NAME …]`.
+
+A source holds exercise and solution. What stands between `# solution` and `# end` in a function becomes `return ...` in the
+learner's notebook (notebooks/), and stays in the solved one (notebooks/solutions/).
+"""
+import re
 import sys
 from pathlib import Path
 
@@ -7,30 +12,42 @@ import nbformat
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end\n?", re.M | re.S)
 
 
-def read_source(source: Path) -> nbformat.NotebookNode:
+def read_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
     """The notebook of a source, not run, with cell ids that stay the same."""
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
                          "language_info": {"name": "python"}}
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
+        if cell.cell_type == "code":
+            kept = re.sub(r"^ *# (solution|end)\n?", "", cell.source, flags=re.M)
+            cell.source = (kept if solved else SOLUTION.sub(r"\1return ...   # your code instead of this line\n", cell.source)).rstrip()
     return notebook
+
+
+def versions(source: Path):
+    """(path, notebook not run) of what a source makes."""
+    yield NOTEBOOKS / f"{source.stem}.ipynb", read_source(source)
+    if SOLUTION.search(source.read_text("utf-8")):
+        yield NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True)
 
 
 def main(names: list[str]) -> None:
     for source in sorted((NOTEBOOKS / "sources").glob("*.py")):
-        if names and source.stem not in names:
+        if names and not any(source.stem.startswith(name) for name in names):
             continue
-        notebook = read_source(source)
-        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": NOTEBOOKS}}).execute()
-        for cell in notebook.cells:
-            cell.metadata.pop("execution", None)
-        notebook.metadata = read_source(source).metadata
-        target = NOTEBOOKS / f"{source.stem}.ipynb"
-        nbformat.write(notebook, target)
-        print(f"{target.name}: {target.stat().st_size / 1e6:.2f} MB")
+        for target, notebook in versions(source):
+            metadata = dict(notebook.metadata)
+            target.parent.mkdir(exist_ok=True)
+            NotebookClient(notebook, timeout=300, resources={"metadata": {"path": target.parent}}).execute()
+            for cell in notebook.cells:
+                cell.metadata.pop("execution", None)
+            notebook.metadata = metadata
+            nbformat.write(notebook, target)
+            print(f"{target.relative_to(NOTEBOOKS)}: {target.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

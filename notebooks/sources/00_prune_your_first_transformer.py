@@ -39,8 +39,8 @@ from pathlib import Path
 
 REPOSITORY = "https://github.com/OWNER/pruning_lessons"
 if importlib.util.find_spec("pruning_lessons") is None:
-    here = Path("..").resolve()                      # a clone of the course, or Colab
-    source = here.as_uri() if (here / "pyproject.toml").exists() else f"git+{REPOSITORY}"
+    clone = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").exists()), None)
+    source = clone.as_uri() if clone else f"git+{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
                     f"pruning-lessons[views,train] @ {source}"], check=True)
     importlib.invalidate_caches()
@@ -251,6 +251,48 @@ del big, big_small
 # %% [markdown]
 # The larger the matrices, the closer the time follows the work, for fixed costs weigh less.
 #
+# ## Exercises
+#
+# Replace the dots, run the cell, then the check beneath it. Solutions: `notebooks/solutions`.
+#
+# **1. What stays** (easy, three minutes). Write a function that takes a mask and gives the share of its places that
+# are kept: 1.0 if all stay, 0.0 if none does.
+#
+# <details><summary>Hint</summary>A bool tensor becomes one of zeros and ones with <code>.float()</code>.</details>
+
+# %%
+def kept_share(mask):
+    """mask: a bool tensor of any shape, True keeps → a number from 0 to 1."""
+    # solution
+    return mask.float().mean().item()
+    # end
+
+
+# %%
+pl.check("00.kept_share", kept_share)
+
+# %% [markdown]
+# **2. Count the work** (medium, ten minutes). How many MACs does one layer need for a sentence of `T` tokens, if it has so many
+# `heads` of the given `size` and so many `neurons`, at hidden size `d`? Look at the table of shapes: for each token every
+# number of a matrix takes part in one multiplication. Do not forget that tokens look at each other.
+#
+# <details><summary>Hint</summary>A head: query, key, value and output are d × size each. Then, for each pair of tokens, one product
+# of query and key, and one of attention and value, of <code>size</code> numbers each.</details>
+
+# %%
+def layer_macs(heads, neurons, T, d, size):
+    """The multiply-accumulates of one layer, as a whole number."""
+    # solution
+    one_head = 4 * T * d * size + 2 * T * T * size
+    one_neuron = 2 * T * d
+    return heads * one_head + neurons * one_neuron
+    # end
+
+
+# %%
+pl.check("00.layer_macs", layer_macs)
+
+# %% [markdown]
 # ## Quiz
 #
 # **1. You multiply half of the neurons by zero. What happens to the time?**

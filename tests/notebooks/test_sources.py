@@ -8,24 +8,40 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from build_notebooks import read_source  # noqa: E402
+from build_notebooks import SOLUTION, read_source, versions  # noqa: E402
 
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
+MADE = [pair for source in SOURCES for pair in versions(source)]
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
-def test_notebook_is_its_source(source):
-    made, path = read_source(source), ROOT / "notebooks" / f"{source.stem}.ipynb"
+@pytest.mark.parametrize("path, made", MADE, ids=lambda x: f"{x.parent.name}/{x.stem}" if isinstance(x, Path) else "")
+def test_notebook_is_its_source(path, made):
     notebook = nbformat.read(path, as_version=4)
     assert [(c.cell_type, c.source) for c in notebook.cells] == [(c.cell_type, c.source) for c in made.cells], \
-        "run: python scripts/build_notebooks.py"
+        "run: make notebooks"
     assert notebook.metadata.kernelspec.name == "python3" and "widgets" not in notebook.metadata
     assert path.stat().st_size < 1.5e6
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
     assert outputs and not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
-    for image in re.findall(r'"image/png": "([^"]*)"|data:image/png;base64,([A-Za-z0-9+/=]*)', path.read_text("utf-8")):
+    text = path.read_text("utf-8")
+    assert not re.search(r"/home/|/Users/|/tmp/|C:\\\\", text)
+    for image in re.findall(r'"image/png": "([^"]*)"|data:image/png;base64,([A-Za-z0-9+/=]*)', text):
         assert len(max(image)) * 3 / 4 < 150e3
 
 
 def test_every_notebook_has_a_source():
-    assert {p.stem for p in SOURCES} == {p.stem for p in (ROOT / "notebooks").glob("*.ipynb")} and SOURCES
+    found = {p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts}
+    assert {path for path, _ in MADE} == found and SOURCES
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_exercises_are_left_to_the_learner(source):
+    text = source.read_text("utf-8")
+    n = len(SOLUTION.findall(text))
+    learner, solved = read_source(source), read_source(source, solved=True)
+    dots = lambda notebook: sum("return ...   # your code" in c.source for c in notebook.cells)
+    assert n >= 2 and (dots(learner), dots(solved)) == (n, 0)
+    assert len(re.findall(r"^(?:pl\.)?check\(", text, re.M)) == n
+    path = ROOT / "notebooks" / "solutions" / f"{source.stem}.ipynb"
+    said = lambda path: "".join(o.get("text", "") for c in nbformat.read(path, 4).cells for o in c.get("outputs", []))
+    assert said(path).count("✓") == n and said(path.parent.parent / path.name).count("not attempted yet") == n
