@@ -28,7 +28,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 # In the tests nothing reaches the network, kernels of notebooks included.
 GUARD := PYTHONPATH=$(CURDIR)/tests/guard
 
-.PHONY: lab test test-package test-notebooks test-browser notebooks env chromium clean
+.PHONY: lab test test-package test-notebooks test-browser notebooks benchmark env chromium clean
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
@@ -92,5 +92,13 @@ chromium:
 		|| echo "chromium could not be installed"; \
 	fi
 
+# The comparison with peers, about half an hour. TextPruner needs an older transformers, so an environment of its own.
+benchmark: $(VENV)/.test
+	@test -x .venv-textpruner/bin/python || { $(PYTHON) -m venv .venv-textpruner && \
+	.venv-textpruner/bin/python -m pip install --quiet torch==2.13.0 transformers==4.57.6 sentencepiece protobuf tqdm && \
+	.venv-textpruner/bin/python -m pip install --quiet --no-deps textpruner==1.1.post2; }
+	$(BIN)/python -m pip install --quiet --no-deps torch-pruning==1.6.1
+	$(BIN)/python benchmarks/run.py --textpruner .venv-textpruner/bin/python
+
 clean:
-	rm -rf $(VENV) artefacts dist *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-textpruner artefacts dist *.egg-info .pytest_cache .hypothesis

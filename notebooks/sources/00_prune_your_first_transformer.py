@@ -63,7 +63,7 @@ pl.check_environment();
 # the hub). It has never been trained on intents, so its accuracy starts at chance until you fine-tune it; everything
 # else in this lesson works the same.
 
-# %%
+# %% tags=["nbval-check-output"]
 CHECKPOINT = "embedded"
 model, tokenizer = pl.load(CHECKPOINT)
 
@@ -114,11 +114,11 @@ pl.show_model(model, tokenizer, SENTENCE)
 # Three questions about any model: how large is it, how much work is a sentence, how often is it right? Work is counted
 # in **MACs**, multiply-accumulates: one multiplication and one addition.
 
-# %%
+# %% tags=["nbval-check-output"]
 before = pl.summary(model)
 before
 
-# %%
+# %% tags=["nbval-check-output"]
 test = pl.load_intents("test", limit=600, seed=0)
 accuracy_before = pl.evaluate(model, tokenizer, test)
 accuracy_before
@@ -165,17 +165,17 @@ assert difference < 1e-4
 # Every layer's matrices, before and after. Query, key and value lose rows, the attention's output loses columns; of
 # the feed-forward part the first matrix loses rows and the second columns.
 
-# %%
+# %% tags=["nbval-check-output"]
 before.layers()
 
-# %%
+# %% tags=["nbval-check-output"]
 after = pl.summary(small)
 after.layers()
 
-# %%
+# %% tags=["nbval-check-output"]
 after
 
-# %%
+# %% tags=["nbval-check-output"]
 print(f"encoder and head: {before.macs / after.macs:.2f} times fewer MACs")
 print(f"parameters: {before.parameters / 1e6:.1f} M → {after.parameters / 1e6:.1f} M")
 
@@ -203,7 +203,7 @@ times
 #
 # ## Is it still right?
 
-# %%
+# %% tags=["nbval-check-output"]
 accuracy_after = pl.evaluate(small, tokenizer, test)
 accuracy_after
 
@@ -268,7 +268,7 @@ def kept_share(mask):
     # end
 
 
-# %%
+# %% tags=["nbval-check-output"]
 pl.check("00.kept_share", kept_share)
 
 # %% [markdown]
@@ -289,7 +289,7 @@ def layer_macs(heads, neurons, T, d, size):
     # end
 
 
-# %%
+# %% tags=["nbval-check-output"]
 pl.check("00.layer_macs", layer_macs)
 
 # %% [markdown]

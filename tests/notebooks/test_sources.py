@@ -1,5 +1,6 @@
 """Each notebook is what its source makes, small, and free of errors and of one machine's traces."""
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +33,22 @@ def test_notebook_is_its_source(path, made):
 def test_every_notebook_has_a_source():
     found = {p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts}
     assert {path for path, _ in MADE} == found and SOURCES
+
+
+@pytest.mark.parametrize("change", ["", "one digit"])
+def test_a_changed_number_fails(tmp_path, change):
+    """nbval compares what cells show that are tagged for it: a silent change of a result would be seen."""
+    notebook = nbformat.read(ROOT / "notebooks" / "00_prune_your_first_transformer.ipynb", as_version=4)
+    last = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("before = pl.summary"))
+    notebook.cells = [c for c in notebook.cells[:last + 1] if "show_" not in c.source and "fill-mask" not in c.source]
+    data = notebook.cells[-1].outputs[0]["data"]
+    assert "nbval-check-output" in notebook.cells[-1].metadata["tags"] and "7,105,536" in data["text/html"]
+    if change:
+        data["text/html"] = data["text/html"].replace("7,105,536", "7,105,537")
+    nbformat.write(notebook, tmp_path / "changed.ipynb")
+    run = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:xdist", "-p", "no:cacheprovider",
+                          "--rootdir", tmp_path, "changed.ipynb"], cwd=tmp_path, capture_output=True, text=True)
+    assert (run.returncode != 0) == bool(change), run.stdout
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
