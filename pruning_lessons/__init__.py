@@ -6,20 +6,29 @@ from importlib import import_module
 
 from .checkpoints import PrunedXLMRobertaConfig, load, save, untrained
 from .data import Intents, load_intents
+from .export import export_onnx, quantize_onnx
 from .importance import Scores, importance
+from .layers import LayerSearch, best_layers, greedy_layer_pruning, layer_masks, layers_to_drop
 from .masks import Masks, gates, masked, random_masks
 from .measure import Evaluation, evaluate, latency, summary
 from .repair import repair
 from .selection import LatencyTable, latency_table, select
 from .surgery import prune
+from .training import Training, distill, fine_tune
+from .vocabulary import prune_vocabulary, vocabulary_report
+from .weights import compressed_bytes, prune_weights, weight_sparsity
 
 # Names whose modules need matplotlib, BertViz or IPython: imported when first used.
 _LATER = {"attention_maps": ".attention", "show_heads": ".attention", "show_model": ".attention",
-          "check_environment": ".environment", "check": ".exercises"}
+          "check_environment": ".environment", "check": ".exercises",
+          "OnnxClassifier": ".onnx_classifier"}
 
-__all__ = ["Evaluation", "Intents", "LatencyTable", "Masks", "PrunedXLMRobertaConfig", "Scores", "evaluate", "gates",
-           "importance", "latency", "latency_table", "load", "load_intents", "masked", "prune", "random_masks", "repair",
-           "save", "select", "summary", "untrained", *_LATER]
+__all__ = ["Evaluation", "Intents", "LatencyTable", "LayerSearch", "Masks", "PrunedXLMRobertaConfig", "Scores",
+           "Training", "best_layers", "compressed_bytes", "distill", "evaluate", "export_onnx", "fine_tune",
+           "gates", "greedy_layer_pruning", "importance", "latency", "latency_table", "layer_masks",
+           "layers_to_drop", "load", "load_intents", "masked", "prune", "prune_vocabulary", "prune_weights",
+           "quantize_onnx", "random_masks", "repair", "save", "select", "summary", "untrained",
+           "vocabulary_report", "weight_sparsity", *_LATER]
 
 
 def __getattr__(name: str):

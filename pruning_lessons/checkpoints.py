@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -129,13 +130,20 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     if len(layers_of(model)) != model.config.num_hidden_layers:
         raise ValueError(f"model: has {len(layers_of(model))} layers, its config says {model.config.num_hidden_layers}: "
                          "it would load with random layers. Remove layers with prune()")
+    with written_beside(folder) as fresh, _quiet():
+        model.save_pretrained(fresh)
+        tokenizer.save_pretrained(fresh)
+    return folder
+
+
+@contextmanager
+def written_beside(folder: Path) -> Iterator[Path]:
+    """A new folder to write to, which takes the place of `folder` at the end; if anything fails, what was there stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     old = fresh.with_name(fresh.name + "-old")
     try:
-        with _quiet():
-            model.save_pretrained(fresh)
-            tokenizer.save_pretrained(fresh)
+        yield fresh
         fresh.chmod(0o755)
         if folder.exists():
             folder.rename(old)
@@ -148,7 +156,6 @@ def save(model, tokenizer, folder: str | Path) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
-    return folder
 
 
 @contextmanager
