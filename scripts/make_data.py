@@ -2,7 +2,8 @@
 
 Templates come from home-assistant-intents; words for their slots from `scripts/fillers.json`.
 A template belongs to one split, so that no test sentence comes from a template seen in
-training. Writes `pruning_lessons/assets/data/intents.tsv` (split, language, intent, text).
+training. Templates are terse, so `scripts/phrases/` adds sentences as people speak, also split.
+Writes `pruning_lessons/assets/data/intents.tsv` (split, language, intent, text).
 """
 import argparse
 import collections
@@ -25,7 +26,7 @@ ZERO_SHOT = "nl it pt ca ro sv da cs uk bg th hu".split()
 PER_INTENT = {"train": 60, "validation": 8, "test": 12, "zero_shot": 10}  # sentences a language
 
 # Source intents that map to one label whatever their slots. Merged, because their sentences
-# share wording: the two kinds of list, vacuum a room and start the vacuum.
+# share wording: the two kinds of list, vacuum a room and start the vacuum, volume to and by a number.
 LABELS = {
     "HassNevermind": "nevermind", "HassBroadcast": "broadcast",
     "HassGetCurrentTime": "get_time", "HassGetCurrentDate": "get_date", "HassGetWeather": "get_weather",
@@ -38,7 +39,7 @@ LABELS = {
     "HassMediaNext": "media_next", "HassMediaPrevious": "media_previous",
     "HassMediaPause": "media_pause", "HassMediaUnpause": "media_resume",
     "HassMediaSearchAndPlay": "media_play", "HassSetVolume": "set_volume",
-    "HassSetVolumeRelative": "change_volume", "HassMediaPlayerMute": "mute",
+    "HassSetVolumeRelative": "set_volume", "HassMediaPlayerMute": "mute",
     "HassMediaPlayerUnmute": "unmute",
     "HassListAddItem": "list_add", "HassShoppingListAddItem": "list_add",
     "HassListRemoveItem": "list_remove", "HassListCompleteItem": "list_remove",
@@ -183,6 +184,18 @@ def draw_language(language: str, source: dict, fillers: dict, seed: int):
             yield from found.values()
 
 
+def phrases(language: str):
+    """Rows of the sentences written for this course, each its own template."""
+    file = ROOT / "scripts" / "phrases" / f"{language}.tsv"
+    by_label = collections.defaultdict(list)
+    for line in file.read_text("utf-8").splitlines() if file.exists() else ():
+        label, text = line.split("\t")
+        by_label[label].append((label, None, unicodedata.normalize("NFC", text.strip())))
+    for label, items in sorted(by_label.items()):
+        for split, share in split_templates(items, f"{language}|{label}").items():
+            yield from ((split, language, label, text, text) for _, _, text in share)
+
+
 def clean(rows: list) -> tuple[list, dict]:
     """Drop sentences with two labels, and any held-out sentence that training also holds."""
     labels = collections.defaultdict(set)
@@ -210,7 +223,12 @@ def main():
     rows = []
     for language in TRAINED + ZERO_SHOT:
         source = json.loads((folder / f"{language}.json").read_text("utf-8"))
+        # One word must not be both a lock and a cover: “open the gate” would have two labels.
+        fillers[language]["lock"] = [w for w in fillers[language]["lock"] if w not in fillers[language]["cover"]]
         rows += draw_language(language, source, fillers[language], args.seed)
+        rows += phrases(language) if language in TRAINED else ()
+    labels = {row[2] for row in rows}
+    assert labels == {row[2] for row in rows if row[0] == "train"}, "an intent has no training sentences"
     rows, dropped = clean(rows)
     DATA.mkdir(parents=True, exist_ok=True)
     lines = ["\t".join(("split", "language", "intent", "text"))]

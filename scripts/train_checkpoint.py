@@ -1,6 +1,6 @@
 """Fine-tune the base on intents and fill-mask at once: `python scripts/train_checkpoint.py`.
 
-One encoder, two heads. Half of the sentences of a batch have a fifth of their pieces masked:
+One encoder, two heads. Three fifths of the sentences have a fifth of their pieces masked:
 the fill-mask head predicts those, the intents head classifies every sentence. Word embeddings
 stay frozen, so that languages without training sentences keep their place beside the others.
 Resumes after an interruption. Writes `pruning_lessons/assets/checkpoint/`.
@@ -38,9 +38,9 @@ def pad(rows: list[list[int]], value: int) -> torch.Tensor:
 
 
 def mask_pieces(ids: torch.Tensor, mask_id: int, generator: torch.Generator):
-    """(masked ids, labels): a fifth of the pieces of every second sentence become <mask>; other labels are -100."""
+    """(masked ids, labels): a fifth of the pieces of three sentences in five become <mask>; other labels are -100."""
     chosen = torch.rand(ids.shape, generator=generator) < 0.2
-    chosen &= (torch.rand(len(ids), 1, generator=generator) < 0.5) & (ids > 3)
+    chosen &= (torch.rand(len(ids), 1, generator=generator) < 0.6) & (ids > 3)
     return torch.where(chosen, mask_id, ids), torch.where(chosen, ids, -100)
 
 
@@ -87,8 +87,12 @@ def main():
     embeddings.requires_grad_(False)
 
     both = torch.nn.ModuleList([classifier, filler])
-    parameters = {id(p): p for p in both.parameters() if p.requires_grad}.values()
-    optimizer = torch.optim.AdamW(parameters, lr=args.learning_rate, weight_decay=0.01)
+    parameters = {id(p): p for p in both.parameters() if p.requires_grad}
+    encoder = {id(p) for p in classifier.roberta.parameters()}
+    optimizer = torch.optim.AdamW(                                          # the new heads learn faster
+        [{"params": [p for i, p in parameters.items() if i in encoder]},
+         {"params": [p for i, p in parameters.items() if i not in encoder], "lr": 5 * args.learning_rate}],
+        lr=args.learning_rate, weight_decay=0.01)
     total = args.epochs * -(-len(ids) // args.batch_size)
     schedule = get_scheduler("cosine", optimizer, num_warmup_steps=total // 10, num_training_steps=total)
     first = 0
@@ -111,10 +115,10 @@ def main():
                 pieces = filler.lm_head(hidden[wanted >= 0]).float()         # only the masked places
             loss = torch.nn.functional.cross_entropy(logits, torch.tensor([labels[i] for i in batch]), label_smoothing=0.05)
             if len(pieces):
-                loss = loss + 0.3 * torch.nn.functional.cross_entropy(pieces, wanted[wanted >= 0])
+                loss = loss + 0.5 * torch.nn.functional.cross_entropy(pieces, wanted[wanted >= 0])
             optimizer.zero_grad()
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
             optimizer.step(), schedule.step()
             seen += len(batch)
             running.append(loss.item())
@@ -144,6 +148,8 @@ def write(classifier, filler, tokenizer, config, args):
         old.unlink()
     classifier.half().save_pretrained(OUT, state_dict=state, max_shard_size="44MB")
     tokenizer.save_pretrained(OUT)
+    for file in OUT.iterdir():
+        file.chmod(0o644)
     (OUT / "training.json").write_text(json.dumps(
         {"epochs": args.epochs, "batch size": args.batch_size, "peak learning rate": args.learning_rate,
          "seed": args.seed, "bfloat16": args.bf16, "torch": torch.__version__.split("+")[0]}, indent=1) + "\n")

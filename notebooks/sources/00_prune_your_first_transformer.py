@@ -227,8 +227,8 @@ assert accuracy_after.accuracy < accuracy_before.accuracy - 0.2, "random pruning
 # %% [markdown]
 # *The picture in words: for every language a pair of bars, the original's tall and the pruned model's short.*
 #
-# Faster, and useless. Guessing one of 39 intents would be right in
-# about one of 39 cases. The surgery was exact; the choice was bad.
+# Faster, and useless. Guessing one of the intents would be right in
+# about one of 38 cases. The surgery was exact; the choice was bad.
 
 # %% [markdown]
 # ## The same at full size
