@@ -23,7 +23,7 @@
 #
 # A Transformer that answers a million requests a day costs money for each of them. **Pruning** removes parts of a
 # trained network so that it answers with less work. Which parts may go? In this lesson we choose by rolling dice.
-# It will be fast, and it will be terrible, and you will know why the rest of the course exists.
+# It will be fast, and it will be wrong far too often, and you will know why the rest of the course exists.
 
 # %% [markdown]
 # ## Setup
@@ -227,8 +227,8 @@ assert accuracy_after.accuracy < accuracy_before.accuracy - 0.2, "random pruning
 # %% [markdown]
 # *The picture in words: for every language a pair of bars, the original's tall and the pruned model's short.*
 #
-# Faster, and useless. Guessing one of the intents would be right in
-# about one of 38 cases. The surgery was exact; the choice was bad.
+# Faster, and spoiled: nobody keeps a voice assistant that misunderstands so often. The surgery was exact; the choice
+# was bad.
 
 # %% [markdown]
 # ## The same at full size

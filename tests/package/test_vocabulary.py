@@ -48,7 +48,7 @@ def test_fill_mask_is_cut_together(embedded):
     with torch.no_grad():
         filler.lm_head.bias.copy_(torch.randn(len(filler.lm_head.bias)))
     text = "turn on the <mask> in the kitchen"
-    small, other = prune_vocabulary(filler, tokenizer, SENTENCES[:200])
+    small, other = prune_vocabulary(filler, tokenizer, [*SENTENCES[:200], text])
     assert small.lm_head.decoder.weight is small.roberta.embeddings.word_embeddings.weight is not filler.lm_head.decoder.weight
     with torch.no_grad():
         old = filler(**tokenizer(text, return_tensors="pt")).logits
