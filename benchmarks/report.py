@@ -31,7 +31,7 @@ def write(r: dict) -> None:
 Written by `make benchmark` (`benchmarks/run.py`), torch {s['torch']}, {s['threads']} threads, {s['date']}. Absolute times
 depend on the machine; everything here is from one run. The embedded checkpoint has {u['test']:.1%} of the test sentences
 right (ten trained languages) and {u['zero_shot']:.1%} of the zero-shot ones (twelve languages never trained on). Accuracy
-kept is a share of those. Scores, repair and all baselines use the same {s['calibration sentences']:,} training sentences; no method
+kept is a share of those, on {s['test sentences']:,} sentences of each kind. Scores, repair and all baselines use the same {s['calibration sentences']:,} training sentences; no method
 trains by gradients after pruning. MACs are the encoder's, for 24 tokens.
 
 ## The front
@@ -48,7 +48,7 @@ Share of the accuracy kept at a budget; in brackets the share of MACs that the m
 
 {peers}
 
-- *without repair*: the same masks. *Kwon et al. 2022*: search, rearrangement and mask tuning, written from the paper (`kwon.py`).
+- *without repair*: masks from the same scores, rearranged. *Kwon et al. 2022*: search, rearrangement and mask tuning, written from the paper (`kwon.py`).
 - *Torch-Pruning*: first-order Taylor importance, heads and neurons, the same share in each layer. *TextPruner*: iterative, four
   steps, uneven layers where that runs, else even; it needs transformers 4.57.6, so it runs in an environment of its own.
 - *taylor*, *magnitude*, *random*: the best share of the heads and of the neurons over all layers, by that score.

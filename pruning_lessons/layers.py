@@ -67,8 +67,8 @@ class LayerSearch(Table):
         for n, score in zip(removed, self.scores):
             new = self.order if len(self.scores) == 1 else [self.order[n - 1]]
             yield (n, ", ".join(map(str, new)), f"{score.accuracy:.1%}", f"{score.loss:.3f}")
-        yield (f"{self.evaluations:,.0f} layer evaluations (plain search: {self.plain_evaluations:,}), {self.seconds:.0f} s",
-               "", "", "")
+        cost = f"{self.evaluations:,.0f} layer evaluations (plain search: {self.plain_evaluations:,})"
+        yield (f"{cost}, {self.seconds:.0f} s", "", "", "")
 
 
 def layer_masks(model, drop: Iterable[int]) -> Masks:
@@ -83,7 +83,7 @@ def layer_masks(model, drop: Iterable[int]) -> Masks:
 
 @torch.inference_mode()
 def layers_to_drop(model, n: int, method: str, batches: Iterable[dict] | None = None, seed: int = 0) -> list[int]:
-    """The `n` layers to drop by a rule that tries nothing out, the first to go first; for a smaller n, the first of them.
+    """The `n` layers to drop by a rule that tries nothing out, the first to go first (a smaller n: the first of them).
 
     - `top`: the last layers; `bottom`: the first ones; `alternate`: every other one, from the last downwards, and when
       those are used up the ones between (Sajjad et al. 2023, “On the effect of dropping layers of pre-trained
@@ -127,7 +127,7 @@ def layers_to_drop(model, n: int, method: str, batches: Iterable[dict] | None = 
 
 
 def run_layers(model, hidden: Tensor, mask: Tensor | None, layers: Iterable[int]) -> Tensor:
-    """Hidden states (batch, T, d) after these layers, one after the other; `hidden` and `mask` as `embed` gives them."""
+    """Hidden states (batch, T, d) after these layers, one after the other; `hidden` and `mask` come from `embed`."""
     for i in layers:
         hidden = layers_of(model)[i](hidden, mask)
     return hidden
@@ -148,16 +148,16 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
     batches beyond that are run from the start at every step, one at a time (all of them: Σ (m - 1) evaluations more).
 
     recover: trains a pruned model in place, `recover(pruned)`; what it returns is ignored. It is called after each
-    removal, and the search goes on from the recovered model. With `recover_each` it is called for each candidate, before
-    that is scored, and every candidate is cut from `model` as it was given: the search of Peer et al. if that is a
-    pretrained model (57 trainings for 6 of 12). torch's random numbers are seeded before every call.
+    removal, and the search goes on from the recovered model. With `recover_each` it is called for each candidate,
+    before that is scored, and every candidate is cut from `model` as it was given: the search of Peer et al. if that is
+    a pretrained model (57 trainings for 6 of 12). torch's random numbers are seeded before every call.
 
-    resume: a folder in which every finished step (with `recover_each`: every candidate) is written down at once. After an
-    interruption of any kind the same call with the same folder goes on from there, to the result that it would have had;
+    resume: a folder in which every finished step (with `recover_each`: every candidate) is written down at once. After
+    an interruption of any kind the same call with the same folder goes on, to the result that it would have had.
     `recover` must be the same, which cannot be checked, and must draw no random numbers but torch's. `drop` may grow.
 
-    `model` is not touched. Raises, before any work, `TypeError` or `ValueError` if the model does not fit the data, `drop`
-    is not from 1 to L - 1, or the folder is that of another search. An interrupt says what was removed up to then.
+    `model` is not touched. Raises `TypeError` or `ValueError`, before any work, if the model does not fit the data,
+    `drop` is not from 1 to L - 1, or the folder is that of another search. An interrupt says what is removed so far.
     """
     count = _check(model, tokenizer, data, drop)
     if objective not in OBJECTIVES:
@@ -166,12 +166,12 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
         raise ValueError(f"recover: is {recover!r}, must be a function that trains the model it is given"
                          + ("" if recover_each else ", or None"))
     key, batches = OBJECTIVES[objective], _prepare(tokenizer, data)
-    settings = f"objective {objective}, " + ("no recovery" if recover is None else f"recovery, recover_each {recover_each}")
+    settings = f"{objective}, recover {recover is not None}, recover_each {recover_each}"
     journal = _Journal(resume, model, tokenizer, batches, settings)
     state, order = journal.state, journal.state["order"]
     if len(order) > drop:
-        raise ValueError(f"drop: is {drop}, must be at least {len(order)}: so many layers are removed in {str(resume)!r}")
-    began, training, keeps_states = time.perf_counter() - state["seconds"], model.training, memory if not recover_each else 0
+        raise ValueError(f"drop: is {drop}, must be at least {len(order)}: {str(resume)!r} has removed so many")
+    began, training = time.perf_counter() - state["seconds"], model.training
     current, walk, remaining = model, None, [i for i in range(count) if i not in order]
 
     def done() -> None:
@@ -179,7 +179,7 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
         journal.write()
 
     with _bar(drop, len(order), progress) as bar:
-        look = partial(_Walk, batches=batches, memory=keeps_states, state=state, bar=bar)
+        look = partial(_Walk, batches=batches, memory=0 if recover_each else memory, state=state, bar=bar)
         try:
             model.eval()
             if state["start"] is None:
@@ -193,11 +193,11 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
                     for layer in remaining:
                         if str(layer) not in state["tried"]:
                             candidate = _recovered(model, [*order, layer], recover, state)
-                            state["tried"][str(layer)] = score = look(candidate, range(len(remaining) - 1)).score
-                            if key(score) >= max(map(key, state["tried"].values())):
+                            score = look(candidate, range(len(remaining) - 1)).score
+                            if all(key(score) > key(other) for other in state["tried"].values()):
                                 current = candidate
                                 journal.keep(candidate, f"model-{len(order) + 1}-{layer}")
-                            bar.update(1 / len(remaining))
+                            state["tried"][str(layer)] = score
                             done()
                     place = max(range(len(remaining)), key=lambda i: key(state["tried"][str(remaining[i])]))
                     score, state["tried"] = state["tried"][str(remaining[place])], {}
@@ -214,24 +214,25 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
                 bar.set_postfix_str(f"without {order}: {score.accuracy:.1%}")
                 done()
         except KeyboardInterrupt:
-            advice = f"the same call goes on from there, by {str(resume)!r}" if resume else "with resume=folder a rerun goes on"
+            advice = f"the same call goes on from there, by {str(resume)!r}" if resume else "resume=folder keeps them"
             raise KeyboardInterrupt(f"after {len(order)} of {drop} removals, {order}; {advice}") from None
         finally:
             model.train(training)
     masks = layer_masks(model, order)
-    return LayerSearch(list(order), state["scores"], state["start"], masks,
+    return LayerSearch(order, state["scores"], state["start"], masks,
                        prune(model, masks).eval() if recover is None else current, state["runs"] / len(data),
-                       sum(m * (m - 1) for m in range(count - drop + 1, count + 1)), state["seconds"], state["recoveries"])
+                       sum(m * (m - 1) for m in range(count - drop + 1, count + 1)),      # m: layers before a removal
+                       state["seconds"], state["recoveries"])
 
 
-@torch.inference_mode()
-def best_layers(model, tokenizer, data: Intents, drop: int, progress: bool = True, objective: str = "accuracy") -> LayerSearch:
+def best_layers(model, tokenizer, data: Intents, drop: int, progress: bool = True,
+                objective: str = "accuracy") -> LayerSearch:
     """The best `drop` layers to remove, from all the ways to do so; nothing is trained.
 
-    A walk in depth over keep or drop for every layer, in which choices that agree on the first layers share their hidden
-    states: 4 of 12 layers are 495 choices in 1,286 layer evaluations instead of 3,960. One batch at a time, and one hidden
-    state a depth, are in memory. `objective` and errors as in `greedy_layer_pruning`; a tie goes to the choice that drops
-    later layers.
+    A walk in depth over keep or drop for every layer, in which choices that agree on the first layers share their
+    hidden states: 4 of 12 layers are 495 choices in 1,286 layer evaluations instead of 3,960, and 12 more for the
+    whole model. One batch at a time, and one hidden state a depth, are in memory. `objective` and errors as in
+    `greedy_layer_pruning`; a tie goes to the choice that drops later layers.
     """
     count = _check(model, tokenizer, data, drop)
     if objective not in OBJECTIVES:
@@ -252,7 +253,7 @@ def best_layers(model, tokenizer, data: Intents, drop: int, progress: bool = Tru
 
     try:
         model.eval()
-        with _bar(comb(count, drop), 0, progress) as bar:
+        with _bar(comb(count, drop), 0, progress) as bar, torch.inference_mode():
             for batch in _prepare(tokenizer, data):
                 hidden, mask, labels = _start(model, batch)
                 visit(hidden, 0, ())
@@ -269,7 +270,7 @@ def best_layers(model, tokenizer, data: Intents, drop: int, progress: bool = Tru
 
 
 class _Walk:
-    """A model's layers, some already left out, and on every batch the hidden states before each of those that are left."""
+    """A model's layers, some left out already, and on every batch the hidden states before each of the others."""
 
     @torch.inference_mode()
     def __init__(self, model, layers: Sequence[int], batches: list[dict], memory: float, state: dict, bar):
@@ -287,7 +288,7 @@ class _Walk:
 
     @torch.inference_mode()
     def remove_best(self, key: Callable) -> tuple[int, Score]:
-        """Score the model without each of its layers; leave out the best: its place in `layers`, and the score without it."""
+        """Score the model without each layer, and leave out the best: its place in `layers`, the score without it."""
         n, totals = len(self.layers), {}
         for place, batch in enumerate(self.batches):
             if place not in self.kept:                               # all candidates of this batch, then the next batch
@@ -340,7 +341,7 @@ class _Journal:
         self.state["search"] = {"model": _digest(model.state_dict().values()), "settings": settings,
                                 "data": _digest(t for batch in batches for t in batch.values())}
         if not self._file.is_file():
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            if self.folder.exists() and (not self.folder.is_dir() or set(os.listdir(self.folder)) - {"search.part"}):
                 raise ValueError(f"resume: {str(folder)!r} holds other things and no search: name a new folder")
             self.folder.mkdir(parents=True, exist_ok=True)
             self.write()
@@ -351,7 +352,7 @@ class _Journal:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"resume: {str(self._file)!r} is no search that can be read: name a new folder") from error
         if other:
-            raise ValueError(f"resume: {str(folder)!r} is of a search with another {' and '.join(other)}: name a new folder")
+            raise ValueError(f"resume: {str(folder)!r} holds a search with another {' / '.join(other)}: use a new one")
         state["scores"] = [Score(*score) for score in state["scores"]]
         state["tried"] = {layer: Score(*score) for layer, score in state["tried"].items()}
         state["start"] = state["start"] and Score(*state["start"])
@@ -393,7 +394,7 @@ def _check(model, tokenizer, data: Intents, drop: int) -> int:
     """The number of layers, if a search can start."""
     count = len(layers_of(model))
     if not isinstance(drop, int) or not 1 <= drop < count:
-        raise ValueError(f"drop: is {drop!r}, must be a whole number from 1 to {count - 1} for this model of {count} layers")
+        raise ValueError(f"drop: is {drop!r}, must be a whole number from 1 to {count - 1} (of {count} layers)")
     evaluate(model, tokenizer, data.subset([0][:len(data)]))         # raises if model and data do not fit
     return count
 
