@@ -1,0 +1,371 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · Weight pruning
+#
+# [Open in Colab](https://colab.research.google.com/github/OWNER/pruning_lessons/blob/main/notebooks/03_weights.ipynb) ·
+# [Open in Binder](https://mybinder.org/v2/gh/OWNER/pruning_lessons/main?urlpath=lab/tree/notebooks/03_weights.ipynb)
+#
+# **You will be able to** set the least weights of a network to zero in five ways, find the layers that mind, and explain why
+# a model with nine zeros in ten weights may be exactly as slow as before.
+#
+# *Forty minutes of yours, about a minute of computing. Lessons 00 and 02 come first.*
+#
+# The oldest idea of pruning is to look at single weights: a weight close to zero changes little, so let it be zero.
+# It keeps more accuracy at the same number of parameters than anything else in this course. And it saves no time. Both halves
+# of that are worth seeing.
+
+# %% [markdown]
+# ## Setup
+
+# %% tags=["setup"]
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = "https://github.com/OWNER/pruning_lessons"
+if importlib.util.find_spec("pruning_lessons") is None:
+    clone = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").exists()), None)
+    source = clone.as_uri() if clone else f"git+{REPOSITORY}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
+                    f"pruning-lessons[views,train,export] @ {source}"], check=True)
+    importlib.invalidate_caches()
+
+import matplotlib.pyplot as plt
+import torch
+
+import pruning_lessons as pl
+
+CHECKPOINT = "embedded"
+model, tokenizer = pl.load(CHECKPOINT)
+
+test = pl.load_intents("test", limit=500, seed=0)
+unseen = pl.load_intents("zero_shot", limit=300, seed=0)
+start = pl.evaluate(model, tokenizer, test).accuracy
+print(f"unpruned: {start:.1%}")
+
+# %% [markdown]
+# ## The problem in one picture
+#
+# How large are the weights? Here are all those of the layers' matrices, about ten million numbers.
+
+# %%
+layers = model.base_model.encoder.layer
+weights = torch.cat([p.detach().flatten() for layer in layers
+                     for name, p in layer.named_parameters() if p.dim() == 2])
+cut = weights.abs().kthvalue(weights.numel() // 2).values.item()
+
+figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+values, edges, _ = ax.hist(weights.clamp(-0.2, 0.2).numpy(), bins=160, color="C0")
+ax.axvspan(-cut, cut, facecolor="none", edgecolor="C3", hatch="//", label="the smaller half")
+ax.set(xlabel="weight", ylabel="how many", title=f"{weights.numel() / 1e6:.1f} million weights")
+ax.legend()
+plt.show()
+energy = weights[weights.abs() <= cut].square().sum() / weights.square().sum()
+print(f"half of the weights lie within ±{cut:.3f}; they hold {energy:.0%} of the sum of squares")
+assert energy < 0.25
+
+# %% [markdown]
+# *The picture in words: a tall bell around zero; a hatched band in its middle holds half of all weights.*
+#
+# The smaller half of the weights holds a small part of the sum of squares. That is the hope behind **magnitude pruning**.
+#
+# ## Five lines of pruning
+#
+# Rank by $|w|$, cut the lowest share $s$, and keep a **mask** of ones and zeros, so that training later does not bring
+# them back:
+#
+# $$m_{ij} = \begin{cases} 0 & |w_{ij}| \text{ among the } s\cdot n \text{ smallest}\\ 1 & \text{otherwise}\end{cases}
+# \qquad w \leftarrow m \odot w$$
+
+# %%
+def magnitude_mask(weight, sparsity):
+    n = round(sparsity * weight.numel())
+    mask = torch.ones(weight.numel())
+    mask[weight.abs().flatten().argsort(stable=True)[:n]] = 0
+    return mask.view_as(weight)
+
+
+query = layers[0].attention.self.query.weight.detach()
+mine = query * magnitude_mask(query, 0.5)
+sparse = pl.prune_weights(model, 0.5, scope="matrix")
+theirs = sparse.base_model.encoder.layer[0].attention.self.query.weight
+assert torch.equal(mine, theirs)
+print("by hand and by the library: equal")
+
+# %% [markdown]
+# The library keeps masks with `torch.nn.utils.prune`, PyTorch's own tool: `weight_orig` and `weight_mask` beside each
+# other, multiplied before each forward pass. `permanent=True` writes the zeros in for good.
+#
+# ## Where to rank
+#
+# Half of each matrix? Of each layer? Of all weights together (**global**)? Some matrices have larger weights than
+# others, so these are different choices. And as a control: zeros at random.
+
+# %%
+SPARSITIES = [0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9]
+batches = list(pl.load_intents("train", limit=256, seed=0).batches(tokenizer))
+
+
+def accuracy(pruned, data=test):
+    return pl.evaluate(pruned, tokenizer, data).accuracy
+
+
+CHOICES = {"global": dict(scope="global"), "per matrix": dict(scope="matrix"),
+           "random": dict(method="random"), "Wanda": dict(method="wanda", batches=batches)}
+curves = {name: [accuracy(pl.prune_weights(model, s, **options)) for s in SPARSITIES]
+          for name, options in CHOICES.items()}
+
+figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+for marker, line, (name, curve) in zip("os^D", ("-", "--", ":", "-."), curves.items()):
+    ax.plot(SPARSITIES, [100 * a for a in curve], marker=marker, linestyle=line, label=name)
+ax.set(xlabel="share of zeros", ylabel="accuracy, %", ylim=(0, 102), title="Weights set to zero, no training after")
+ax.legend()
+plt.show()
+assert curves["per matrix"][2] > curves["random"][2] + 0.1
+
+# %% [markdown]
+# *The picture in words: four falling curves. Random falls first and deepest; the others stay near the top for the first
+# third to half, then fall.*
+#
+# Choosing matters: random zeros ruin the model where small ones hardly hurt. **Wanda** (Sun et al. 2023) also looks at the inputs: a
+# small weight on a large input may matter more than a large weight on a small one. It ranks $|W_{ij}| \cdot \lVert X_j
+# \rVert_2$ inside each output's row, from one forward pass over a **calibration set** (here 256 sentences). Here is its
+# equation on one matrix, against the library:
+
+# %%
+inputs = []
+handle = layers[0].intermediate.dense.register_forward_pre_hook(lambda m, a: inputs.append(a[0]))
+with torch.no_grad():
+    for batch in batches:
+        model(batch["input_ids"], attention_mask=batch["attention_mask"])
+handle.remove()
+X = torch.cat([x[b["attention_mask"].bool()] for x, b in zip(inputs, batches)])   # (tokens, d), no padding
+W = layers[0].intermediate.dense.weight.detach()
+score = W.abs() * X.norm(dim=0)
+gone = score.argsort(dim=1)[:, :W.shape[1] // 2]
+by_hand = W.scatter(1, gone, 0.0)
+library = pl.prune_weights(model, 0.5, method="wanda", batches=batches)
+theirs = library.base_model.encoder.layer[0].intermediate.dense.weight
+print(f"zeros at the same places: {((by_hand == 0) == (theirs == 0)).float().mean():.4%}")
+assert ((by_hand == 0) == (theirs == 0)).float().mean() > 0.9999
+
+# %% [markdown]
+# ## Who minds?
+#
+# A **sensitivity scan** prunes one kind of matrix at a time and looks what it costs.
+
+# %%
+KINDS = {"query": "attention.self.query", "key": "attention.self.key", "value": "attention.self.value",
+         "attention output": "attention.output.dense", "feed-forward in": "intermediate.dense",
+         "feed-forward out": "output.dense"}
+
+
+def prune_kind(path, sparsity):
+    whole, cut = pl.prune_weights(model, 0.0, permanent=True), {}
+    for layer in whole.base_model.encoder.layer:
+        matrix = layer.get_submodule(path)
+        with torch.no_grad():
+            matrix.weight.mul_(magnitude_mask(matrix.weight, sparsity))
+    return whole
+
+
+lost = {kind: start - accuracy(prune_kind(path, 0.8)) for kind, path in KINDS.items()}
+figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
+ax.barh(list(lost), [100 * x for x in lost.values()], color="C0", edgecolor="black", hatch="//")
+ax.set(xlabel="points of accuracy lost", title="80 % zeros in one kind of matrix, in all layers")
+plt.show()
+print("minds most:", max(lost, key=lost.get), "| minds least:", min(lost, key=lost.get))
+
+# %% [markdown]
+# *The picture in words: one bar for each of the six kinds of matrices; the cell's last line names the longest and the shortest.*
+#
+# ## Zeros in a pattern: N:M
+#
+# Graphics cards since 2020 can use zeros if exactly two of every four neighbours are zero: **2:4 sparsity**. The choice is
+# less free, so it costs a little more accuracy than half the weights anywhere:
+
+# %%
+rows = {"half, anywhere (global)": dict(sparsity=0.5), "half of each matrix": dict(sparsity=0.5, scope="matrix"),
+        "2 of 4 stay": dict(pattern=(2, 4)), "4 of 8 stay": dict(pattern=(4, 8)),
+        "2 of 4, Wanda": dict(pattern=(2, 4), method="wanda", batches=batches), "1 of 4 stays": dict(pattern=(1, 4))}
+for name, options in rows.items():
+    pruned = pl.prune_weights(model, **options)
+    print(f"{name:26} zeros {pl.weight_sparsity(pruned).all:5.1%}   test {accuracy(pruned):6.1%}"
+          f"   zero-shot {accuracy(pruned, unseen):6.1%}")
+
+# %% [markdown]
+# Look at the last column. The languages that were never trained on lose first: their knowledge has less margin.
+#
+# Which matrix holds how many zeros, when the ranking is global?
+
+# %%
+pl.weight_sparsity(pl.prune_weights(model, 0.7))
+
+# %% [markdown]
+# ## A slider
+#
+# Choose a share of zeros: the histogram and the accuracy on a small set follow. (Without a running kernel see the curves above.)
+
+# %%
+few = pl.load_intents("test", limit=60, seed=1)
+cache = {}
+
+
+def show(sparsity):
+    if sparsity not in cache:
+        cache[sparsity] = accuracy(pl.prune_weights(model, sparsity), few)
+    edge = weights.abs().kthvalue(max(1, round(sparsity * weights.numel()))).values.item() if sparsity else 0
+    figure, ax = plt.subplots(figsize=(6, 2.2), layout="constrained")
+    ax.stairs(values, edges, fill=True, color="C0")
+    ax.axvspan(-edge, edge, facecolor="white", edgecolor="C3", hatch="//")
+    ax.set(title=f"{sparsity:.0%} zeros: {cache[sparsity]:.0%} right of {len(few)} sentences", xlabel="weight")
+    plt.show()
+
+
+show(0.6)
+
+# %%
+try:
+    import ipywidgets
+    slider = ipywidgets.SelectionSlider(options=[0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], value=0.6,
+                                        description="zeros", continuous_update=False)
+    display(slider, ipywidgets.interactive_output(show, {"sparsity": slider}))
+except ImportError:
+    print("ipywidgets is not installed: look at the picture above.")
+
+# %% [markdown]
+# ## Why zeros are not speed
+
+# %%
+sparse = {f"{s:.0%} zeros": pl.prune_weights(model, s, permanent=True) for s in (0.5, 0.9)}
+pl.latency({"dense": model} | sparse, repeats=20)
+
+# %% [markdown]
+# The same time. A dense matrix multiplication fetches every number and multiplies it, zero or not. What about formats made for
+# sparse matrices? One large matrix, many zeros, both formats:
+
+# %%
+import time
+
+X = torch.randn(3072, 128)
+dense = torch.randn(768, 3072)
+for share in (0.5, 0.9, 0.99):
+    W = dense * (torch.rand_like(dense) >= share)
+    csr = W.to_sparse_coo()
+    times = {"dense": [], "sparse": []}
+    for _ in range(12):
+        for name, matrix in (("dense", W), ("sparse", csr)):
+            begin = time.perf_counter()
+            torch.mm(matrix, X) if name == "dense" else torch.sparse.mm(matrix, X)
+            times[name].append(1000 * (time.perf_counter() - begin))
+    a, b = (sorted(t)[len(t) // 2] for t in times.values())
+    print(f"{share:.0%} zeros: dense {a:6.2f} ms, sparse format {b:6.2f} ms: {a / b:.2f} times as fast")
+
+# %% [markdown]
+# A sparse format has to say for each number where it stands, and jumps through memory. It pays only when nearly all is zero. So who
+# uses zeros? Graphics cards with 2:4 kernels (about 1.3 times as fast end to end, Mishra et al. 2021); special engines for
+# CPUs; and your disk, for zeros compress well:
+
+# %%
+whole = pl.compressed_bytes(model)
+for s in (0, 0.5, 0.9):
+    size = pl.compressed_bytes(pl.prune_weights(model, s)) if s else whole
+    print(f"{s:.0%} zeros: {size / 1e6:5.1f} MB compressed, {size / whole:.0%} of the whole")
+
+# %% [markdown]
+# To save time on any machine, whole rows and columns must go: neurons (04), heads (05), layers (06).
+#
+# ## Exercises
+#
+# **1. How sparse** (easy, three minutes). The share of zeros in a tensor.
+#
+# <details><summary>Hint</summary><code>weight == 0</code> gives a bool tensor.</details>
+
+# %%
+def zeros(weight):
+    """A number from 0 to 1."""
+    # solution
+    return (weight == 0).float().mean().item()
+    # end
+
+
+# %%
+pl.check("03.zeros", zeros)
+
+# %% [markdown]
+# **2. N of M** (medium, ten minutes). A mask with ones at the `n` largest $|w|$ of every `m` neighbours in a row, zeros elsewhere. Row
+# length is a multiple of `m`.
+#
+# <details><summary>Hint</summary>Reshape to <code>(-1, m)</code>, <code>topk</code>, <code>scatter</code>, reshape back.</details>
+
+# %%
+def n_of_m(weight, n, m):
+    """A float mask of weight's shape."""
+    # solution
+    groups = weight.abs().reshape(-1, m)
+    best = groups.topk(n, dim=1).indices
+    return torch.zeros_like(groups).scatter(1, best, 1.0).view_as(weight)
+    # end
+
+
+# %%
+pl.check("03.n_of_m", n_of_m)
+
+# %% [markdown]
+# **3. Wanda** (hard, ten minutes). Scores from a weight matrix `(out, in)`, inputs `(batch, T, in)` and a mask `(batch, T)` that is 1 at
+# real tokens and 0 at padding.
+#
+# <details><summary>Hint</summary>Padding must not count: pick the real tokens first, then one norm for each input column.</details>
+
+# %%
+def wanda(weight, inputs, mask):
+    """Scores of weight's shape."""
+    # solution
+    real = inputs[mask.bool()]                           # (tokens, in)
+    return weight.abs() * real.norm(dim=0)
+    # end
+
+
+# %%
+pl.check("03.wanda", wanda)
+
+# %% [markdown]
+# ## Quiz
+#
+# **1. Why is global ranking not always better than ranking in each matrix?**
+# <details><summary>Answer</summary>Matrices differ in scale. A matrix whose weights are all small loses nearly everything under a global rank,
+# though its outputs may be scaled up later, by a LayerNorm.</details>
+#
+# **2. Your model has 90 % zeros. How much faster is it on a laptop?**
+# <details><summary>Answer</summary>Not at all, with ordinary matrices. You measured it.</details>
+#
+# **3. What does Wanda know that magnitude does not?**
+# <details><summary>Answer</summary>How large the inputs are that meet each weight. It needs a calibration set for that, and no gradients.</details>
+#
+# **4. After pruning you train on. What keeps the zeros at zero?**
+# <details><summary>Answer</summary>The mask: the weight is multiplied by it before each forward pass, so the gradient of a masked weight is zero, too.</details>
+#
+# ## What to remember
+#
+# - Small weights first; where you rank, and whether you look at inputs, matters from half on.
+# - Zeros save disk, not time, unless the hardware knows the pattern.
+# - Watch the languages you did not train on: they pay first.
+#
+# ## Sources
+#
+# - LeCun, Denker, Solla 1990, *Optimal Brain Damage*: which weights matter. Han et al. 2015, *Learning both Weights and Connections*: magnitude (section 3).
+# - Sun et al. 2023, *A Simple and Effective Pruning Approach for Large Language Models*: Wanda (section 3).
+# - Mishra et al. 2021, *Accelerating Sparse Deep Neural Networks*: 2:4 (sections 2 and 5).
+# - Gale, Elsen, Hooker 2019, *The State of Sparsity in Deep Neural Networks*.
