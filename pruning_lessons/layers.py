@@ -198,6 +198,7 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
                                 current = candidate
                                 journal.keep(candidate, f"model-{len(order) + 1}-{layer}")
                             state["tried"][str(layer)] = score
+                            bar.update(1 / len(remaining))
                             done()
                     place = max(range(len(remaining)), key=lambda i: key(state["tried"][str(remaining[i])]))
                     score, state["tried"] = state["tried"][str(remaining[place])], {}
