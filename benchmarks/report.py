@@ -22,7 +22,7 @@ def write(r: dict) -> None:
     methods = list(dict.fromkeys(x["method"] for x in r["peers"]))
     cell = {(x["method"], x["keep"]): f"{x['kept']:.1%} ({x['macs']:.2f})" for x in r["peers"]}
     peers = table(["method", *(f"{k:.0%}" for k in budgets)],
-                  [(m, *(cell.get((m, k), "fails") for k in budgets)) for m in methods])
+                  [(m, *(cell.get((m, k), "not run") for k in budgets)) for m in methods])
     speed = table(["batch", "MACs, times fewer", "measured, times faster", "share"],
                   [(x["batch"], f"{x['mac_reduction']:.2f}", f"{x['speed_up']:.2f}", f"{x['share']:.2f}") for x in r["speed"]])
     s, u = r["setting"], r["unpruned"]
@@ -31,8 +31,9 @@ def write(r: dict) -> None:
 Written by `make benchmark` (`benchmarks/run.py`), torch {s['torch']}, {s['threads']} threads, {s['date']}. Absolute times
 depend on the machine; everything here is from one run. The embedded checkpoint has {u['test']:.1%} of the test sentences
 right (ten trained languages) and {u['zero_shot']:.1%} of the zero-shot ones (twelve languages never trained on). Accuracy
-kept is a share of those, on {s['test sentences']:,} sentences of each kind. Scores, repair and all baselines use the same {s['calibration sentences']:,} training sentences; no method
-trains by gradients after pruning. MACs are the encoder's, for 24 tokens.
+kept is a share of those, on {s['test sentences']:,} and {s['zero-shot sentences']:,} sentences. Repair, mask tuning, and all peers' scores
+use the same {s['calibration sentences']:,} training sentences, ours {s['of which scored']:,} of them for the scores; no method trains by gradients
+after pruning. MACs are the encoder's, for 24 tokens.
 
 ## The front
 
