@@ -15,7 +15,7 @@ from transformers import (AutoConfig, AutoModelForMaskedLM, AutoModelForSequence
 from transformers.utils import logging
 
 from .data import label_names
-from .models import PrunedXLMRobertaConfig, layers_of
+from .models import PrunedXLMRobertaConfig, has_masks, layers_of
 
 EMBEDDED = Path(__file__).parent / "assets" / "checkpoint"
 TASKS = {"intents": AutoModelForSequenceClassification, "fill-mask": AutoModelForMaskedLM}
@@ -127,6 +127,8 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir()) and not (folder / "config.json").is_file()):
         raise ValueError(f"folder: {str(folder)!r} holds other things and no checkpoint: name a new folder")
+    if has_masks(model):
+        raise ValueError("model: has weight masks, must have none: use prune_weights(..., permanent=True)")
     if len(layers_of(model)) != model.config.num_hidden_layers:
         raise ValueError(f"model: has {len(layers_of(model))} layers, its config says {model.config.num_hidden_layers}: "
                          "it would load with random layers. Remove layers with prune()")

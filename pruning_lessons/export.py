@@ -1,6 +1,5 @@
 """Deploy without this package: ONNX, int8, and a folder that answers by itself."""
 import contextlib
-import copy
 import io
 import json
 import logging
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .checkpoints import written_beside
-from .models import heads_per_layer, layers_of, neurons_per_layer
+from .models import copied, heads_per_layer, layers_of, neurons_per_layer, without_masks
 
 
 class _Logits(nn.Module):
@@ -67,7 +66,7 @@ def export_onnx(model, tokenizer, folder: str | Path) -> Path:
 
 def _exportable(model) -> nn.Module:
     """A copy in eval mode on the CPU, in which empty layers are what they compute: ONNX runtimes stumble over width 0."""
-    small = copy.deepcopy(model).cpu().float().eval()
+    small = copied(without_masks(model)).cpu().float().eval()
     for layer, heads, neurons in zip(layers_of(small), heads_per_layer(small), neurons_per_layer(small)):
         if not heads:
             layer.attention.self, layer.attention.output.dense = _Through(), _Bias(layer.attention.output.dense.bias)

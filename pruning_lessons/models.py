@@ -3,10 +3,12 @@
 Plain transformers re-initialises weights whose shapes its configuration does not foresee; these
 classes carry the shapes in the configuration, so that a pruned model is saved and loaded bit for bit.
 """
+import copy
 import warnings
 
 import torch
 from torch import nn
+from torch.nn.utils import prune as torch_prune
 from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification,
                           XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification,
                           XLMRobertaModel)
@@ -51,6 +53,28 @@ def kept_heads(model) -> list[list[int]]:
     """Per layer, the indices that its heads had before any pruning."""
     known = getattr(model.config, "kept_heads", None)
     return known if known is not None else [list(range(n)) for n in heads_per_layer(model)]
+
+
+def has_masks(model) -> bool:
+    """Whether `torch.nn.utils.prune` holds zeros on any weight (`prune_weights` without `permanent`)."""
+    return torch_prune.is_pruned(model)
+
+
+def copied(model, memo: dict | None = None):
+    """A deep copy, also of a model with weight masks, whose masked weights are not leaves. memo: as in `copy.deepcopy`."""
+    masked = [m.weight for m in model.modules() if hasattr(m, "weight_mask")]
+    return copy.deepcopy(model, {id(w): w.detach().clone() for w in masked} | (memo or {}))
+
+
+def without_masks(model):
+    """The model itself, or where it has weight masks a copy with the zeros in its weights, for good."""
+    if not has_masks(model):
+        return model
+    plain = copied(model)
+    for module in plain.modules():
+        if hasattr(module, "weight_mask"):
+            torch_prune.remove(module, "weight")
+    return plain
 
 
 def embed(model, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:

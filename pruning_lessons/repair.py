@@ -1,5 +1,4 @@
 """Refit what is left, in closed form, so that a pruned model answers like the original again."""
-import copy
 import warnings
 from typing import Iterable
 
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from .models import embed, layers_of
+from .models import copied, embed, has_masks, layers_of
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -30,18 +29,21 @@ def repair(pruned, original, batches: Iterable[dict], held_out: float = 0.1, rid
     Frantar and Alistarh 2023 (SparseGPT, section 3) for single weights. If on the held-out batches the result is not closer
     to the original's predictions (KL divergence) than `pruned` was, a plain copy of `pruned` comes back, with a warning.
 
-    Raises `ValueError` if there are fewer than two batches, or if the models do not belong together.
+    Raises `ValueError` if there are fewer than two batches, if `pruned` has weight masks, which a refit would fill, or if
+    the models do not belong together.
     """
+    if has_masks(pruned):
+        raise ValueError("pruned: has weight masks, must have none: a refit would fill the zeros")
     batches = [{k: batch[k] for k in ("input_ids", "attention_mask")} for batch in batches]
     if len(batches) < 2:
         raise ValueError(f"batches: are {len(batches)}, must be at least 2: some are held out to choose the ridge")
     places = _places(pruned, original)
     if not places:
-        return copy.deepcopy(pruned)
+        return copied(pruned)
     every = max(2, round(1 / held_out))
     states = _States(pruned, original, batches, check=[i % every == every - 1 or (i == len(batches) - 1 and i < every)
                                                        for i in range(len(batches))])
-    fixed = copy.deepcopy(pruned).eval()
+    fixed = copied(pruned).eval()
     for new, layer in enumerate(tqdm(layers_of(fixed), desc="repair", disable=not progress)):
         last = places[new + 1] - 1 if new + 1 < len(places) else len(layers_of(original)) - 1
         states.attention(layer, places[new], ridges)
@@ -50,7 +52,7 @@ def repair(pruned, original, batches: Iterable[dict], held_out: float = 0.1, rid
                      for model in (pruned, fixed))
     if after > before - 1e-7:                                                # that much is rounding
         warnings.warn(f"repair declines: on held-out batches the divergence from the original would go from {before:.4f} to {after:.4f}")
-        return copy.deepcopy(pruned)
+        return copied(pruned)
     return fixed.train(pruned.training)
 
 

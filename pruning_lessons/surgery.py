@@ -4,7 +4,7 @@ from torch import Tensor
 
 from .masks import Masks
 from .models import (PRUNED_CLASS, PrunedXLMRobertaConfig, build_empty, head_size, heads_per_layer, kept_heads,
-                     layers_of, neurons_per_layer)
+                     layers_of, neurons_per_layer, without_masks)
 
 
 @torch.no_grad()
@@ -12,10 +12,11 @@ def prune(model, masks: Masks):
     """A smaller model that computes what `model` computes under `masked(model, masks)`, to rounding.
 
     Heads, neurons and layers whose mask is False are removed; layers may end up uneven, without heads,
-    without neurons, or all gone. The original is not touched. Raises `TypeError` or `ValueError` if the
+    without neurons, or all gone. Weight masks (`prune_weights`) become zeros. The original is not touched. Raises `TypeError` or `ValueError` if the
     masks do not fit, before anything is copied.
     """
     masks.check(model)
+    model = without_masks(model)
     model_class = PRUNED_CLASS.get(type(model), type(model))
     if model_class not in PRUNED_CLASS.values():
         raise TypeError(f"model: is a {type(model).__name__}, must be one of {[c.__name__ for c in PRUNED_CLASS]}")

@@ -1,5 +1,4 @@
 """Keep the word pieces that a task needs: most of a multilingual model's bytes are its vocabulary."""
-import copy
 import json
 import unicodedata
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedTokenizerFast
 
-from .models import layers_of
+from .models import copied, layers_of
 from .tables import Table
 
 SPECIAL = ("bos_token", "eos_token", "sep_token", "cls_token", "unk_token", "pad_token", "mask_token")
@@ -26,7 +25,8 @@ def prune_vocabulary(model, tokenizer, keep: Iterable[str] | Iterable[int], char
     head's matrix (tied) and its bias are cut together; pieces keep their order.
 
     Trimming a vocabulary: Ushio, Zhou, Camacho-Collados 2023, section 3; Yang et al. 2022 (TextPruner), section 3.2. Raises
-    `ValueError` if nothing is to be kept, an id does not exist, the tokenizer is not Unigram, or it does not fit the model.
+    `ValueError` if nothing is to be kept, an id does not exist, the tokenizer is not Unigram or has added tokens after its
+    pieces, or it does not fit the model.
     """
     layers_of(model)
     spec = json.loads(tokenizer.backend_tokenizer.to_str())
@@ -35,6 +35,11 @@ def prune_vocabulary(model, tokenizer, keep: Iterable[str] | Iterable[int], char
     vocabulary = spec["model"]["vocab"]
     if model.config.vocab_size < len(vocabulary):
         raise ValueError(f"tokenizer: has {len(vocabulary)} pieces, the model embeds {model.config.vocab_size}: they do not belong together")
+    foreign = [token["content"] for token in spec["added_tokens"] if token["id"] >= len(vocabulary)]
+    if foreign:
+        raise ValueError(f"tokenizer: has added tokens after its pieces, {foreign[:3]}: they cannot be renumbered")
+    if isinstance(keep, str):
+        raise ValueError("keep: is one text, must be a list of texts or of ids")
     ids = _kept(spec, tokenizer, list(keep), characters)
     small = PreTrainedTokenizerFast(
         tokenizer_object=_trimmed(spec, ids), model_max_length=tokenizer.model_max_length,
@@ -90,7 +95,7 @@ def _cut(model, ids: list[int], tokenizer):
                              if hasattr(model, "lm_head") else [])
     # deepcopy takes these in place of the originals, so what was tied is tied again and nothing large is copied
     memo = {id(p): nn.Parameter(p.detach()[ids].clone(), requires_grad=p.requires_grad) for p in dict.fromkeys(rows)}
-    small = copy.deepcopy(model, memo)
+    small = copied(model, memo)
     small.base_model.embeddings.word_embeddings.num_embeddings = len(ids)
     if hasattr(small, "lm_head"):
         small.lm_head.decoder.out_features = len(ids)

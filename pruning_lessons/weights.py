@@ -1,5 +1,4 @@
 """Weight pruning: set single weights to zero, anywhere or N of every M."""
-import copy
 import zlib
 from dataclasses import dataclass
 from typing import Iterable
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from .models import layers_of
+from .models import copied, layers_of
 from .tables import Table
 
 SCOPES = ("global", "layer", "matrix")
@@ -31,13 +30,13 @@ def prune_weights(model, sparsity: float | None = None, scope: str = "global", p
     - `random`: uniform, from `seed`
 
     The zeros are held by `torch.nn.utils.prune` (a mask beside the weight), so that training keeps them; `permanent` puts
-    them into the weights, which `save` needs. Raises `ValueError` if a choice is unknown or out of range, before any copy.
+    them into the weights, which `save` needs. A model that has masks keeps their zeros. Raises `ValueError` if a choice is unknown or out of range, before any copy.
     """
     _check(model, sparsity, scope, pattern, method)
     batches = [] if batches is None else list(batches)
     if method == "wanda" and not batches:
         raise ValueError("batches: is empty, must hold at least one batch for method='wanda'")
-    pruned = copy.deepcopy(model)
+    pruned = copied(model)
     norms = _input_norms(pruned, batches) if method == "wanda" else {}
     generator = torch.Generator().manual_seed(seed)
 
@@ -49,6 +48,9 @@ def prune_weights(model, sparsity: float | None = None, scope: str = "global", p
     matrices = dict(_matrices(pruned))
     scores = {name: worth(name, matrix.weight) for name, matrix in matrices.items()}
     for name, mask in _masks(scores, sparsity, scope if method != "wanda" else "row", pattern).items():
+        if torch_prune.is_pruned(matrices[name]):                        # zeros of before have the lowest score: they stay
+            mask = mask * matrices[name].weight_mask
+            torch_prune.remove(matrices[name], "weight")
         torch_prune.custom_from_mask(matrices[name], "weight", mask)
         if permanent:
             torch_prune.remove(matrices[name], "weight")

@@ -84,3 +84,33 @@ def test_ids_and_bad_input(embedded):
         prune_vocabulary(model, words, ["a"])
     with pytest.raises(ValueError, match="do not belong together"):
         prune_vocabulary(small, tokenizer, ["a"])
+
+
+def test_masked_models_and_bad_input(embedded):
+    model, tokenizer = embedded
+    masked = pl.prune_weights(model, 0.5)
+    small, other = prune_vocabulary(masked, tokenizer, SENTENCES[:20])
+    with torch.no_grad():
+        old = masked(**tokenizer(SENTENCES[0], return_tensors="pt")).logits
+        assert torch.equal(old, small(**other(SENTENCES[0], return_tensors="pt")).logits)
+    with pytest.raises(ValueError, match="keep"):
+        prune_vocabulary(model, tokenizer, "turn on the light")
+    more = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+                                   unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
+    more.add_tokens(["<extra>"])
+    with pytest.raises(ValueError, match="<extra>"):
+        prune_vocabulary(model, more, SENTENCES[:20])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000))
+def test_unknown_characters_change_no_split(embedded, seed):
+    """An unknown costs the lowest score less ten, and the lowest score may go: splits must not shift around unknowns."""
+    model, tokenizer = embedded
+    rng = random.Random(seed)
+    texts = []
+    for text in rng.sample(SENTENCES, 10):
+        place = rng.randrange(len(text) + 1)
+        texts.append(text[:place] + rng.choice("\U00013000ᚠ\U0001F9FF") * rng.randrange(1, 4) + text[place:])
+    _, other = prune_vocabulary(model, tokenizer, texts)
+    assert pieces(other, texts) == pieces(tokenizer, texts)

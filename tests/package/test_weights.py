@@ -117,3 +117,28 @@ def test_bad_input(options, words):
         prune_weights(make(), **options)
     with pytest.raises(TypeError, match="model.*Linear"):
         prune_weights(torch.nn.Linear(2, 2), 0.5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(first=st.floats(0, 0.6), second=st.floats(0.3, 1))
+def test_masks_can_be_cut_again_copied_and_exported(first, second):
+    model = make(neurons=12)
+    masked = prune_weights(model, first)
+    again = prune_weights(masked, second)
+    for (_, a), (_, b) in zip(_matrices(masked), _matrices(again)):
+        assert ((a.weight == 0) <= (b.weight == 0)).all()                    # zeros stay zeros
+    assert weight_sparsity(again).all >= max(weight_sparsity(masked).all, second - 0.01)
+    masks = pl.random_masks(model, 0.5)
+    solid = prune_weights(model, first, permanent=True)
+    assert torch.equal(logits(pl.prune(masked, masks)), logits(pl.prune(solid, masks)))
+    assert torch.allclose(logits(masked), logits(solid))
+
+
+def test_masked_models_are_refused_where_zeros_would_be_lost(tmp_path):
+    _, tokenizer = pl.untrained("base", pieces=300)
+    masked = prune_weights(make(), 0.5)
+    with pytest.raises(ValueError, match="weight masks"):
+        pl.save(masked, tokenizer, tmp_path / "m")
+    with pytest.raises(ValueError, match="weight masks"):
+        pl.repair(masked, make(), [batch(), batch()])
+    assert not (tmp_path / "m").exists()
