@@ -25,15 +25,20 @@ class Evaluation(Table):
 
 @torch.inference_mode()
 def evaluate(model, tokenizer, data: Intents, batch_size: int = 64) -> Evaluation:
-    """How many of the sentences the model classifies right. Raises `ValueError` if data or model do not fit."""
+    """How many of the sentences the model classifies right. Raises `ValueError` if data or model do not fit.
+
+    `model` may be an `OnnxClassifier`, too; it has a tokenizer of its own, and `tokenizer` is not used.
+    """
     if not len(data):
         raise ValueError("data: has no sentences")
+    if hasattr(model, "session"):
+        return _evaluate_onnx(model, data, batch_size)
     labels = getattr(model.config, "num_labels", None)
     if not hasattr(model, "classifier") or labels != len(data.label_names):
         raise ValueError(f"model: has {labels} labels and is a {type(model).__name__}, "
                          f"must be a classifier with the data's {len(data.label_names)} labels (task='intents')")
     # Sentences of like length share a batch: less padding, same answers.
-    data = data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
+    data = _by_length(data)
     device, training, right = next(model.parameters()).device, model.training, []
     model.eval()
     try:
@@ -42,6 +47,24 @@ def evaluate(model, tokenizer, data: Intents, batch_size: int = 64) -> Evaluatio
             right += (logits.argmax(-1).cpu() == batch["labels"]).tolist()        # logits: (batch, labels)
     finally:
         model.train(training)
+    return _evaluation(right, data)
+
+
+def _evaluate_onnx(classifier, data: Intents, batch_size: int) -> Evaluation:
+    if classifier.labels != data.label_names:
+        raise ValueError(f"model: its {len(classifier.labels)} labels are not the data's {len(data.label_names)}")
+    data, right = _by_length(data), []
+    for start in range(0, len(data), batch_size):
+        found = classifier.logits(data.sentences[start:start + batch_size]).argmax(1)
+        right += [int(f) == label for f, label in zip(found, data.labels[start:])]
+    return _evaluation(right, data)
+
+
+def _by_length(data: Intents) -> Intents:
+    return data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
+
+
+def _evaluation(right: list[bool], data: Intents) -> Evaluation:
     by_language = {}
     for language in dict.fromkeys(data.languages):
         hits = [hit for hit, other in zip(right, data.languages) if other == language]
@@ -134,38 +157,50 @@ def latency(models, batch_size: int = 1, length: int = 24, threads: int | None =
     """Time the forward pass of one model, or of several in a dict, in turns on the same random tokens.
 
     The models take turns, so that a slow moment of the machine hits all alike. `threads`: how many CPU
-    threads torch may use (as it is set now, if left out; restored afterwards). Tokenisation is not timed.
+    threads torch may use (as it is set now, if left out; restored afterwards). Tokenisation is not timed. An
+    `OnnxClassifier` may be among the models; its threads are those that it was made with.
     """
     models = models if isinstance(models, dict) else {"model": models}
     if not models:
         raise ValueError("models: is empty, must be a model or a dict of them")
-    ids = torch.randint(5, min(m.config.vocab_size for m in models.values()), (batch_size, length),
-                        generator=torch.Generator().manual_seed(0))
-    before, training = torch.get_num_threads(), {name: m.training for name, m in models.items()}
+    pieces = [m.tokenizer.get_vocab_size() if hasattr(m, "session") else m.config.vocab_size for m in models.values()]
+    ids = torch.randint(5, min(pieces), (batch_size, length), generator=torch.Generator().manual_seed(0))
+    before, training = torch.get_num_threads(), {name: m.training for name, m in models.items() if not hasattr(m, "session")}
     times = {name: [] for name in models}
     try:
         torch.set_num_threads(threads or before)
         for turn in range(warm_up + repeats):
             for name, model in models.items():
-                device = next(model.parameters()).device
-                batch = ids.to(device)
-                model.eval()
-                _wait(device)
-                start = time.perf_counter()
-                model(batch, attention_mask=torch.ones_like(batch))
-                _wait(device)
+                ms = _run(model, ids)
                 if turn >= warm_up:
-                    times[name].append(1000 * (time.perf_counter() - start))
+                    times[name].append(ms)
     finally:
         torch.set_num_threads(before)
-        for name, model in models.items():
-            model.train(training[name])
+        for name, was in training.items():
+            models[name].train(was)
     quantiles = {name: torch.tensor(ms).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist() for name, ms in times.items()}
     median = {name: q[1] for name, q in quantiles.items()}
     first = next(iter(median.values()))
     return Latency(median, {name: (q[0], q[2]) for name, q in quantiles.items()},
                    {name: first / ms for name, ms in median.items()},
                    f"batch {batch_size}, {length} tokens, {threads or before} threads, {repeats} runs")
+
+
+def _run(model, ids: torch.Tensor) -> float:
+    """Milliseconds of one forward pass on ids (batch, T)."""
+    if hasattr(model, "session"):                                        # an OnnxClassifier
+        feed = ids.numpy(), torch.ones_like(ids).numpy()
+        start = time.perf_counter()
+        model.run(*feed)
+        return 1000 * (time.perf_counter() - start)
+    device = next(model.parameters()).device
+    ids = ids.to(device)
+    model.eval()
+    _wait(device)
+    start = time.perf_counter()
+    model(ids, attention_mask=torch.ones_like(ids))
+    _wait(device)
+    return 1000 * (time.perf_counter() - start)
 
 
 def _wait(device: torch.device) -> None:

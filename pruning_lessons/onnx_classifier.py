@@ -36,9 +36,11 @@ class OnnxClassifier:
     def logits(self, texts: list[str]) -> np.ndarray:
         """(texts, labels), float32."""
         encoded = self.tokenizer.encode_batch(list(texts))
-        feed = {"input_ids": np.array([e.ids for e in encoded], np.int64),
-                "attention_mask": np.array([e.attention_mask for e in encoded], np.int64)}
-        return self.session.run(None, feed)[0]
+        return self.run([e.ids for e in encoded], [e.attention_mask for e in encoded])
+
+    def run(self, ids, mask) -> np.ndarray:
+        """(texts, labels) from token ids and attention mask, both (texts, T)."""
+        return self.session.run(None, {"input_ids": np.asarray(ids, np.int64), "attention_mask": np.asarray(mask, np.int64)})[0]
 
     def __call__(self, texts: list[str]) -> list[tuple[str, float]]:
         logits = self.logits(texts)
