@@ -1,4 +1,6 @@
-"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [NAME …]`.
+"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [--text] [NAME …]`.
+
+With --text a notebook whose code is as before keeps its outputs and is not run again.
 
 A source holds exercise and solution. What stands between `# solution` and `# end` in a function becomes `return ...` in the
 learner's notebook (notebooks/), and stays in the solved one (notebooks/solutions/).
@@ -35,14 +37,28 @@ def versions(source: Path):
         yield NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True)
 
 
+def keep_outputs(notebook, target: Path) -> bool:
+    """Take the outputs of the notebook that stands there, if its code is the same."""
+    old = nbformat.read(target, as_version=4) if target.exists() else None
+    code = lambda n: [cell for cell in n.cells if cell.cell_type == "code"]
+    if old is None or [c.source for c in code(old)] != [c.source for c in code(notebook)]:
+        return False
+    for mine, theirs in zip(code(notebook), code(old)):
+        mine.outputs, mine.execution_count = theirs.outputs, theirs.execution_count
+    return True
+
+
 def main(names: list[str]) -> None:
+    text_only = "--text" in names
+    names = [name for name in names if name != "--text"]
     for source in sorted((NOTEBOOKS / "sources").glob("*.py")):
         if names and not any(source.stem.startswith(name) for name in names):
             continue
         for target, notebook in versions(source):
             metadata = dict(notebook.metadata)
             target.parent.mkdir(exist_ok=True)
-            NotebookClient(notebook, timeout=300, resources={"metadata": {"path": target.parent}}).execute()
+            if not (text_only and keep_outputs(notebook, target)):
+                NotebookClient(notebook, timeout=300, resources={"metadata": {"path": target.parent}}).execute()
             for cell in notebook.cells:
                 cell.metadata.pop("execution", None)
             notebook.metadata = metadata
