@@ -5,7 +5,7 @@
 from importlib import import_module
 
 from .checkpoints import PrunedXLMRobertaConfig, load, save, untrained
-from .data import Intents, load_intents
+from .data import Intents, load_intents, read_csv
 from .export import export_onnx, quantize_onnx
 from .importance import Scores, importance
 from .layers import LayerSearch, best_layers, greedy_layer_pruning, layer_masks, layers_to_drop
@@ -27,7 +27,7 @@ __all__ = ["Evaluation", "Intents", "LatencyTable", "LayerSearch", "Masks", "Pru
            "Training", "best_layers", "compressed_bytes", "distill", "evaluate", "export_onnx", "fine_tune",
            "gates", "greedy_layer_pruning", "importance", "latency", "latency_table", "layer_masks",
            "layers_to_drop", "load", "load_intents", "masked", "prune", "prune_vocabulary", "prune_weights",
-           "quantize_onnx", "random_masks", "repair", "save", "select", "summary", "untrained",
+           "quantize_onnx", "random_masks", "read_csv", "repair", "save", "select", "summary", "untrained",
            "vocabulary_report", "weight_sparsity", *_LATER]
 
 

@@ -15,7 +15,7 @@ from transformers import (AutoConfig, AutoModelForMaskedLM, AutoModelForSequence
 from transformers.utils import logging
 
 from .data import label_names
-from .models import PrunedXLMRobertaConfig, has_masks, layers_of
+from .models import PrunedXLMRobertaConfig, check_family, has_masks, layers_of
 
 EMBEDDED = Path(__file__).parent / "assets" / "checkpoint"
 TASKS = {"intents": AutoModelForSequenceClassification, "fill-mask": AutoModelForMaskedLM}
@@ -28,7 +28,8 @@ def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str
 
     checkpoint: `"embedded"`, a folder, or a hub id such as `"FacebookAI/xlm-roberta-base"`. The environment
     variable PRUNING_LESSONS_CHECKPOINT says what `"embedded"` means, if it is set. task: `"intents"` or
-    `"fill-mask"`. Only safetensors are read. A checkpoint that has no intents head gets a random one, with a
+    `"fill-mask"`. Only safetensors are read. Any XLM-RoBERTa, RoBERTa, CamemBERT or BERT will do, with any number of
+    layers, heads, neurons and labels; a classifier keeps its own labels. A checkpoint that has no intents head gets a random one, with a
     warning. Raises `ValueError`, naming the argument and what to do, if it cannot be loaded.
     """
     _check_task(task)
@@ -50,14 +51,14 @@ def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str
 def _open(source: str, checkpoint, task: str):
     try:
         config = AutoConfig.from_pretrained(source)
-        if config.model_type not in ("xlm-roberta", PrunedXLMRobertaConfig.model_type):
-            raise ValueError(f"is a {config.model_type!r} model, must be XLM-RoBERTa")
-        if task == "intents" and config.num_labels == 2 and set(config.id2label.values()) == {"LABEL_0", "LABEL_1"}:
+        check_family(config.model_type, config)
+        trained = any("ForSequenceClassification" in name for name in config.architectures or ())
+        if task == "intents" and not trained and config.num_labels == 2 and set(config.id2label.values()) == {"LABEL_0", "LABEL_1"}:
             config.id2label, config.label2id = dict(enumerate(label_names())), {n: i for i, n in enumerate(label_names())}
         tokenizer = AutoTokenizer.from_pretrained(source)
         model, report = TASKS[task].from_pretrained(
             source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         advice = "" if Path(source).is_dir() else (
             ". A hub id needs a network, or a download made earlier; without one use checkpoint='embedded' or a folder")
         raise ValueError(f"checkpoint: {str(checkpoint)!r} cannot be loaded: {str(error).splitlines()[0]}{advice}") from error

@@ -73,3 +73,27 @@ def load_intents(split: str = "train", languages: list[str] | None = None, limit
         rows = random.Random(seed).sample(rows, limit)
     return Intents([r["text"] for r in rows], [label_names().index(r["intent"]) for r in rows],
                    [r["language"] for r in rows], label_names())
+
+
+def read_csv(file: str | Path, text: str = "text", label: str = "label", language: str | None = None,
+             label_names: list[str] | None = None) -> Intents:
+    """Sentences and labels of your own, from a CSV file in UTF-8 with a header line.
+
+    text, label, language: names of columns; without a language all count as one. label_names: the labels in the order of
+    the model's outputs (`model.config.id2label`); left out, the labels of the file in alphabetical order. Raises
+    `ValueError` if a column is missing, a line has no text, or a label is not among the names.
+    """
+    with open(file, encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    columns = list(rows[0]) if rows else []
+    for argument, column in (("text", text), ("label", label), ("language", language)):
+        if column is not None and column not in columns:
+            raise ValueError(f"{argument}: there is no column {column!r} in {str(file)!r}, which has {columns}")
+    names = label_names if label_names is not None else sorted({row[label] for row in rows})
+    for number, row in enumerate(rows, start=2):
+        if not (row[text] or "").strip():
+            raise ValueError(f"file: line {number} of {str(file)!r} has no text")
+        if row[label] not in names:
+            raise ValueError(f"label_names: line {number} of {str(file)!r} has {row[label]!r}, must be one of {names}")
+    return Intents([row[text] for row in rows], [names.index(row[label]) for row in rows],
+                   [row[language] if language else "all" for row in rows], list(names))

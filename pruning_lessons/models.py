@@ -1,37 +1,67 @@
-"""XLM-R with its own number of heads and neurons in every layer, as transformers classes.
+"""Encoders with their own number of heads and neurons in every layer, as transformers classes.
 
 Plain transformers re-initialises weights whose shapes its configuration does not foresee; these
 classes carry the shapes in the configuration, so that a pruned model is saved and loaded bit for bit.
 """
 import copy
+import sys
 import warnings
 
 import torch
+import transformers
 from torch import nn
 from torch.nn.utils import prune as torch_prune
-from transformers import (AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification,
-                          XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification,
-                          XLMRobertaModel)
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+# Families whose layers are laid out alike: the same names, the LayerNorm after the sum.
+FAMILIES = {"xlm-roberta": "XLMRoberta", "roberta": "Roberta", "camembert": "Camembert", "bert": "Bert"}
+AUTO_CLASSES = {"Model": AutoModel, "ForMaskedLM": AutoModelForMaskedLM, "ForSequenceClassification": AutoModelForSequenceClassification}
+PRUNED_CLASS = {}                           # transformers' class: ours
 
 
-class PrunedXLMRobertaConfig(XLMRobertaConfig):
-    """XLM-R's configuration, and what is left in each layer.
+def _define(family: str, name: str) -> None:
+    """Pruned…Config and the three Pruned… models of a family, known to transformers' Auto classes.
 
-    `num_attention_heads` and `intermediate_size` keep the unpruned values: they give the size of a head
-    and the places that removed heads had.
+    The configuration is the family's, and says what is left in each layer: `kept_layers` (its index in the unpruned
+    model), `kept_heads` (the unpruned indices of its heads, maybe none) and `neurons_per_layer`. `num_attention_heads` and
+    `intermediate_size` keep the unpruned values: they give the size of a head and the places that removed heads had.
     """
+    fields = ("kept_layers", "kept_heads", "neurons_per_layer")
+    module = sys.modules[__name__]
+    config = type(f"Pruned{name}Config", (getattr(transformers, f"{name}Config"),), {
+        "__module__": __name__, "__doc__": f"{name}'s configuration, and what is left in each layer.",
+        "model_type": f"pruned-{family}", "__annotations__": {f: list | None for f in fields}, **dict.fromkeys(fields)})
+    setattr(module, config.__name__, config)
+    AutoConfig.register(config.model_type, config)
+    for kind, auto in AUTO_CLASSES.items():
+        plain = getattr(transformers, f"{name}{kind}")
 
-    model_type = "pruned-xlm-roberta"
-    kept_layers: list | None = None         # per layer, its index in the unpruned model
-    kept_heads: list | None = None          # per layer, the unpruned indices of its heads, maybe none
-    neurons_per_layer: list | None = None   # per layer, how many neurons, maybe 0
+        def build(self, config, *args, plain=plain, **options):
+            plain.__init__(self, config, *args, **options)
+            _resize(self)
+
+        ours = type(f"Pruned{plain.__name__}", (plain,), {"__module__": __name__, "__init__": build, "config_class": config})
+        setattr(module, ours.__name__, ours)
+        auto.register(config, ours)
+        PRUNED_CLASS[plain] = ours
+
+
+for _family, _name in FAMILIES.items():
+    _define(_family, _name)
+
+
+def check_family(model_type: str, config=None) -> None:
+    """`TypeError` unless models of this type have layers that we know how to cut."""
+    if model_type.removeprefix("pruned-") not in FAMILIES:
+        raise TypeError(f"model: is a {model_type!r}, must be of one of the families {', '.join(FAMILIES)}")
+    if getattr(config, "is_decoder", False) or getattr(config, "add_cross_attention", False):
+        raise TypeError(f"model: is a {model_type!r} decoder, must be an encoder")
 
 
 def layers_of(model) -> nn.ModuleList:
-    """The encoder's layers; `TypeError` for a model that is not XLM-R."""
-    kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
-    if kind not in ("xlm-roberta", PrunedXLMRobertaConfig.model_type):
-        raise TypeError(f"model: is a {kind!r}, must be an XLM-RoBERTa model (what `load` returns)")
+    """The encoder's layers; `TypeError` for a model of a family that is not supported."""
+    config = getattr(model, "config", None)
+    check_family(getattr(config, "model_type", type(model).__name__), config)
     return model.base_model.encoder.layer
 
 
@@ -88,7 +118,10 @@ def embed(model, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple
 
 def finish(model, hidden: torch.Tensor) -> torch.Tensor:
     """Logits from the last layer's hidden states (batch, T, d)."""
-    return model.classifier(hidden) if hasattr(model, "classifier") else model.lm_head(hidden)
+    if hasattr(model, "classifier"):
+        pooler = model.base_model.pooler                                  # BERT's; the others have it in the classifier
+        return model.classifier(hidden if pooler is None else model.dropout(pooler(hidden)))
+    return model.lm_head(hidden) if hasattr(model, "lm_head") else model.cls(hidden)
 
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
@@ -110,39 +143,6 @@ def _resize(model) -> None:
         layer.attention.output.dense = _linear(width, d)
         layer.intermediate.dense = _linear(d, neurons)
         layer.output.dense = _linear(neurons, d)
-
-
-class PrunedXLMRobertaModel(XLMRobertaModel):
-    config_class = PrunedXLMRobertaConfig
-
-    def __init__(self, config, add_pooling_layer: bool = True):
-        super().__init__(config, add_pooling_layer=add_pooling_layer)
-        _resize(self)
-
-
-class PrunedXLMRobertaForMaskedLM(XLMRobertaForMaskedLM):
-    config_class = PrunedXLMRobertaConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        _resize(self)
-
-
-class PrunedXLMRobertaForSequenceClassification(XLMRobertaForSequenceClassification):
-    config_class = PrunedXLMRobertaConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        _resize(self)
-
-
-PRUNED_CLASS = {
-    XLMRobertaModel: PrunedXLMRobertaModel, XLMRobertaForMaskedLM: PrunedXLMRobertaForMaskedLM,
-    XLMRobertaForSequenceClassification: PrunedXLMRobertaForSequenceClassification,
-}
-AutoConfig.register(PrunedXLMRobertaConfig.model_type, PrunedXLMRobertaConfig)
-for auto, model_class in zip((AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification), PRUNED_CLASS.values()):
-    auto.register(PrunedXLMRobertaConfig, model_class)
 
 
 def build_empty(model_class, config, like) -> nn.Module:

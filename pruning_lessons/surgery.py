@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from .masks import Masks
-from .models import (PRUNED_CLASS, PrunedXLMRobertaConfig, build_empty, head_size, heads_per_layer, kept_heads,
+from .models import (PRUNED_CLASS, build_empty, head_size, heads_per_layer, kept_heads,
                      layers_of, neurons_per_layer, without_masks)
 
 
@@ -37,13 +37,13 @@ def prune(model, masks: Masks):
     return small
 
 
-def _config(model, kept: list[int], heads: list[Tensor], neurons: list[Tensor]) -> PrunedXLMRobertaConfig:
+def _config(model, kept: list[int], heads: list[Tensor], neurons: list[Tensor]):
     """The configuration of what is left; indices are those of the model before any pruning."""
     old = model.config.to_dict()
     old.pop("model_type", None)
     before = kept_heads(model)
     places = getattr(model.config, "kept_layers", None) or list(range(len(before)))
-    return PrunedXLMRobertaConfig(**old | {
+    return PRUNED_CLASS.get(type(model), type(model)).config_class(**old | {
         "num_hidden_layers": len(kept), "kept_layers": [places[i] for i in kept],
         "kept_heads": [[before[i][h] for h in chosen.tolist()] for i, chosen in zip(kept, heads)],
         "neurons_per_layer": [len(chosen) for chosen in neurons]})
