@@ -73,7 +73,7 @@ def _copies(arguments: tuple) -> tuple:
 def _equal(found, expected, tolerance: float) -> bool:
     if isinstance(expected, (tuple, list)) and isinstance(found, (tuple, list)):
         return len(found) == len(expected) and all(_equal(f, e, tolerance) for f, e in zip(found, expected))
-    if isinstance(expected, (set, str)):
+    if expected is None or isinstance(expected, (set, str)):
         return found == expected
     try:
         found, expected = torch.as_tensor(found), torch.as_tensor(expected)

@@ -29,6 +29,8 @@ class OnnxClassifier:
         self.tokenizer.enable_truncation(settings["max_length"])
         self.tokenizer.enable_padding(pad_id=settings["pad_id"], pad_token=settings["pad_token"])
         options = onnxruntime.SessionOptions()
+        # Waiting threads sleep: spinning ones slow down whatever else the machine does, a second model beside this one too.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if threads:
             options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

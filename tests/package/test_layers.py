@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 import pruning_lessons as pl
 from pruning_lessons import layers
+from pruning_lessons.checkpoints import EMBEDDED
 from pruning_lessons.layers import best_layers, greedy_layer_pruning, layer_masks, layers_to_drop, run_layers
 from pruning_lessons.models import embed, finish
 
@@ -201,12 +203,14 @@ def nudge(model):
 class Saved(Numbers):
     """Numbers that can be saved: with the files of a real tokenizer."""
 
+    def save_pretrained(self, folder):
+        return AutoTokenizer.from_pretrained(EMBEDDED).save_pretrained(folder)
+
 
 @pytest.mark.parametrize("options", [{}, {"recover": nudge}, {"recover": nudge, "recover_each": True}])
 @pytest.mark.parametrize("stop, method", [(2, "write"), (5, "write"), (2, "keep"), (1, "remove_best")])
-def test_an_interrupted_search_goes_on(tmp_path, monkeypatch, options, stop, method, embedded):
+def test_an_interrupted_search_goes_on(tmp_path, monkeypatch, options, stop, method):
     model, rows, tokenizer = make(layers=4), data(16), Saved()
-    tokenizer.save_pretrained = embedded[1].save_pretrained
     whole = greedy_layer_pruning(model, tokenizer, rows, 2, progress=False, **options)
     place = layers._Walk if method == "remove_best" else layers._Journal
     count, real = [0], getattr(place, method)
@@ -255,6 +259,38 @@ greedy_layer_pruning(make(layers=5), Numbers(), data(16), 3, progress=False, res
     whole = greedy_layer_pruning(make(layers=5), Numbers(), data(16), 3, progress=False)
     found = greedy_layer_pruning(make(layers=5), Numbers(), data(16), 3, progress=False, resume=tmp_path / "k")
     assert found.order == whole.order and found.scores == whole.scores
+
+
+KILLED_WHILE_RECOVERING = """
+import os, signal, sys
+sys.path.insert(0, {here!r})
+from test_layers import *
+torch.set_num_threads(1)
+calls = []
+def recover(pruned):
+    calls.append(1)
+    if len(calls) == {dies}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    tuned(pruned)
+greedy_layer_pruning(make(layers=4), Saved(), padded(20), 2, recover=recover, resume={folder!r}, progress=False,
+                     recover_each={each})
+"""
+
+
+def tuned(pruned):
+    pl.fine_tune(pruned, Numbers(), data(12), epochs=1, batch_size=4, learning_rate=1e-3, progress=False)
+
+
+@pytest.mark.parametrize("each, dies", [(False, 2), (True, 6)])
+def test_killed_while_fine_tuning_between_steps(tmp_path, each, dies):
+    code = KILLED_WHILE_RECOVERING.format(here=str(Path(__file__).parent), dies=dies, folder=str(tmp_path / "k"), each=each)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    options = dict(recover=tuned, progress=False, recover_each=each)
+    whole = greedy_layer_pruning(make(layers=4), Saved(), padded(20), 2, **options)
+    rest = greedy_layer_pruning(make(layers=4), Saved(), padded(20), 2, resume=tmp_path / "k", **options)
+    assert rest.order == whole.order and rest.scores == whole.scores and rest.recoveries == whole.recoveries
+    assert all(torch.equal(a, b) for a, b in zip(rest.model.state_dict().values(), whole.model.state_dict().values()))
 
 
 def test_rules_of_thumb():
