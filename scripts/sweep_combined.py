@@ -1,4 +1,4 @@
-"""Compute once what lesson 07 shows and is too long for a lesson: `python scripts/sweep_combined.py` (about half an hour).
+"""Compute once what lesson 07 shows and is too long for a lesson: `python scripts/sweep_combined.py` (about twenty minutes).
 
 Every point: heads and neurons under one budget of MACs, with or without dropping layers first (validation decides),
 repaired, distilled on 5,000 sentences, then ONNX and int8. Writes pruning_lessons/assets/sweeps/combined.json.
@@ -60,7 +60,7 @@ def main():
                  "validation": {str(d): a for a, d, _ in tried}}
         start = time.perf_counter()
         training = pl.distill(student, model, tokenizer, pl.load_intents("train", limit=5000, seed=1), epochs=2,
-                              learning_rate=2e-4, validation=VALIDATION, progress=False)
+                              learning_rate=1e-4, validation=VALIDATION, progress=False)
         point |= {"distilled": accuracies(student, tokenizer), "seconds_distilling": time.perf_counter() - start, "steps": training.steps}
         print(point, flush=True)
         found.append(point)
