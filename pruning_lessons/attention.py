@@ -135,13 +135,13 @@ def _grid(maps: Tensor, tokens: list[str], row_name: str, labels: bool) -> bytes
     from matplotlib.figure import Figure
     rows, columns = maps.shape[:2]
     if labels:                                                           # one layer: its heads in rows of six
-        columns = min(6, columns)
+        columns = min(6 if len(tokens) <= 12 else 4, columns)
         maps = maps.flatten(0, 1)
         rows = -(-len(maps) // columns)
         maps = list(maps)
     else:
         maps = list(maps.flatten(0, 1))
-    side = 1.9 if labels else 0.62
+    side = max(1.9, 0.14 * len(tokens) + 0.4) if labels else 0.62         # inches; a row a token
     figure = Figure(figsize=(side * columns + 0.8, side * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for i, ax in enumerate(axes):

@@ -23,6 +23,10 @@ SIZES = {"base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}   # width, 
 VOCABULARY = 250_002
 
 
+class UntrainedHead(UserWarning):
+    """The checkpoint has no intents head; a random one is in its place."""
+
+
 def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str | torch.device | None = None):
     """(model, tokenizer) in float32, ready to be measured.
 
@@ -33,8 +37,7 @@ def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str
     warning. Raises `ValueError`, naming the argument and what to do, if it cannot be loaded.
     """
     _check_task(task)
-    if str(checkpoint) == "embedded":
-        checkpoint = os.environ.get("PRUNING_LESSONS_CHECKPOINT") or "embedded"
+    checkpoint = chosen(checkpoint)
     place = EMBEDDED if str(checkpoint) == "embedded" else Path(checkpoint)
     if place.is_dir():
         _check_folder(place, checkpoint)
@@ -48,6 +51,11 @@ def load(checkpoint: str | Path = "embedded", task: str = "intents", device: str
     return model.to(device or "cpu").eval(), tokenizer
 
 
+def chosen(checkpoint: str | Path) -> str | Path:
+    """The checkpoint itself; for `"embedded"` the one that PRUNING_LESSONS_CHECKPOINT names, if it is set."""
+    return os.environ.get("PRUNING_LESSONS_CHECKPOINT") or "embedded" if str(checkpoint) == "embedded" else checkpoint
+
+
 def _open(source: str, checkpoint, task: str):
     try:
         config = AutoConfig.from_pretrained(source)
@@ -56,8 +64,10 @@ def _open(source: str, checkpoint, task: str):
         if task == "intents" and not trained and config.num_labels == 2 and set(config.id2label.values()) == {"LABEL_0", "LABEL_1"}:
             config.id2label, config.label2id = dict(enumerate(label_names())), {n: i for i, n in enumerate(label_names())}
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model, report = TASKS[task].from_pretrained(
-            source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
+        with torch.random.fork_rng(devices=[]):                          # a head that is not there is drawn, always the same
+            torch.manual_seed(0)
+            model, report = TASKS[task].from_pretrained(
+                source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True)
     except (OSError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         advice = "" if Path(source).is_dir() else (
             ". A hub id needs a network, or a download made earlier; without one use checkpoint='embedded' or a folder")
@@ -67,7 +77,8 @@ def _open(source: str, checkpoint, task: str):
         raise ValueError(f"checkpoint: {str(checkpoint)!r} has no weights for task={task!r}: {sorted(missing)[0]} "
                          f"and {len(missing) - 1} more are missing. Load it with the task that it was saved for")
     if report["missing_keys"]:
-        warnings.warn(f"{checkpoint} has no intents head: it starts at random, so fine-tune before you measure accuracy")
+        warnings.warn(f"{checkpoint} has no intents head: it starts at random, so fine-tune before you measure accuracy "
+                      "(prepare() does)", UntrainedHead)
     return model, tokenizer
 
 

@@ -3,6 +3,8 @@
 `check(name, answer)` runs the learner's function beside the reference on several cases. A function that still returns
 `...` has not been attempted: the check says so and goes on, so that an untouched notebook runs to its end.
 """
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Callable
@@ -45,7 +47,12 @@ def check(name: str, answer: Callable) -> None:
         raise TypeError(f"answer: is {type(answer).__name__}, must be the function itself: check({name!r}, my_function)")
     for what, arguments in exercise.cases:
         expected = exercise.reference(*_copies(arguments))
-        found = answer(*_copies(arguments))
+        try:
+            found = answer(*_copies(arguments))
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise WrongAnswer(f"{name}: not yet. Case: {what}.\n  expected {_show(expected)}\n  came     {type(error).__name__}: {error}"
+                              f"\n  Hint: it was raised at “{where.line}”.\n  {exercise.look}") from error
         if found is ...:
             print(f"… {name}: not attempted yet. Replace the dots, run the cell, then this one.")
             return
@@ -53,6 +60,11 @@ def check(name: str, answer: Callable) -> None:
             raise WrongAnswer(f"{name}: not yet. Case: {what}.\n  expected {_show(expected)}\n  came     {_show(found)}"
                               f"\n  {_hint(exercise, answer)}\n  {exercise.look}")
     print(f"✓ {name}: right, on {len(exercise.cases)} cases.")
+
+
+def claim(text: str, holds) -> None:
+    """Print whether what a lesson says is so here: it is with the embedded model, with another one it need not be."""
+    print(f"✓ {text}" if holds else f"✗ Not so with this model: {text}")
 
 
 def _find(name: str) -> Exercise:
@@ -67,7 +79,8 @@ def _find(name: str) -> Exercise:
 
 def _copies(arguments: tuple) -> tuple:
     """An answer that changes its input must not change the next one's."""
-    return tuple(a.clone() if isinstance(a, Tensor) else list(a) if isinstance(a, list) else a for a in arguments)
+    copy = lambda a: a.clone() if isinstance(a, Tensor) else [copy(x) for x in a] if isinstance(a, list) else a
+    return tuple(map(copy, arguments))
 
 
 def _equal(found, expected, tolerance: float) -> bool:
@@ -79,7 +92,7 @@ def _equal(found, expected, tolerance: float) -> bool:
         found, expected = torch.as_tensor(found), torch.as_tensor(expected)
     except (TypeError, ValueError, RuntimeError):
         return False
-    if found.shape != expected.shape:
+    if found.shape != expected.shape or expected.dtype == torch.bool != found.dtype:
         return False
     return torch.allclose(found.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True)
 
@@ -87,14 +100,17 @@ def _equal(found, expected, tolerance: float) -> bool:
 def _hint(exercise: Exercise, answer: Callable) -> str:
     """The hint of a known wrong answer that gives the same on every case; else one on the kind or shape of the result."""
     for wrong, hint in exercise.wrong:
-        if all(_equal(answer(*_copies(a)), wrong(*_copies(a)), exercise.tolerance) for _, a in exercise.cases):
-            return "Hint: " + hint
+        with suppress(Exception):                                        # of the answer, on a case that comes later
+            if all(_equal(answer(*_copies(a)), wrong(*_copies(a)), exercise.tolerance) for _, a in exercise.cases):
+                return "Hint: " + hint
     _, arguments = exercise.cases[0]
     found, expected = answer(*_copies(arguments)), exercise.reference(*_copies(arguments))
     if found is None:
         return "Hint: the function returns nothing. Does it end in a return?"
     if isinstance(found, Tensor) and isinstance(expected, Tensor) and found.shape != expected.shape:
         return f"Hint: the shape is {tuple(found.shape)}, it must be {tuple(expected.shape)}."
+    if isinstance(expected, Tensor) and expected.dtype == torch.bool and getattr(found, "dtype", None) != torch.bool:
+        return "Hint: this must be a tensor of True and False: .bool(), or a comparison."
     return "Hint: go through the case by hand."
 
 

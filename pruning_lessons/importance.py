@@ -39,7 +39,7 @@ def importance(model, batches: Iterable[dict] | None, method: str = "fisher", se
     None for the methods that need no data. Without labels they are drawn from the model's own predictions. Scores do
     not depend on how the examples are batched or padded. Methods, with L_x the loss on one example and ξ a part's gate:
 
-    - `fisher`: E (∂L_x/∂ξ)², the diagonal of the empirical Fisher information (Kwon et al. 2022, section 3)
+    - `fisher`: E (∂L_x/∂ξ)², the diagonal of the empirical Fisher information (Kwon et al. 2022, section 4.1)
     - `taylor`: E |∂L_x/∂ξ| (Michel, Levy, Neubig 2019, section 4; Molchanov et al. 2017)
     - `activation`: the mean norm of what the part adds to the residual stream; for a layer the block influence
       1 - E cos(input, output) (ShortGPT, Men et al. 2024, section 2). Forward passes only.
@@ -58,7 +58,7 @@ def importance(model, batches: Iterable[dict] | None, method: str = "fisher", se
     batches = [] if batches is None else list(batches)
     if not batches:
         raise ValueError(f"batches: is empty, must hold at least one batch for method={method!r}")
-    if not all("labels" in batch for batch in batches) and not hasattr(model, "classifier"):
+    if method != "activation" and not all("labels" in batch for batch in batches) and not hasattr(model, "classifier"):
         raise ValueError("batches: have no labels, and labels can be drawn only from a classifier's predictions")
     bar = tqdm(batches, desc=method, disable=not progress)
     with _at_rest(model):

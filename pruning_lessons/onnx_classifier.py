@@ -29,8 +29,9 @@ class OnnxClassifier:
         self.tokenizer.enable_truncation(settings["max_length"])
         self.tokenizer.enable_padding(pad_id=settings["pad_id"], pad_token=settings["pad_token"])
         options = onnxruntime.SessionOptions()
-        # Waiting threads sleep: spinning ones slow down whatever else the machine does, a second model beside this one too.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads wait busily inside a run, where they are needed again at once, and sleep after it: else they would
+        # slow down whatever the machine does next, a second model beside this one too.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if threads:
             options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])

@@ -25,7 +25,7 @@ def repair(pruned, original, batches: Iterable[dict], held_out: float = 0.1, rid
     those gave, and takes over its LayerNorm. The hidden states of both models are carried along, so that all of it costs about
     three forward passes.
 
-    It extends the mask tuning of Kwon et al. 2022 (section 3.4: one factor for each part) to whole matrices, as in
+    It extends the mask tuning of Kwon et al. 2022 (section 4.3: one factor for each part) to whole matrices, as in
     Frantar and Alistarh 2023 (SparseGPT, section 3) for single weights. If on the held-out batches the result is not closer
     to the original's predictions (KL divergence) than `pruned` was, a plain copy of `pruned` comes back, with a warning.
 
@@ -146,10 +146,11 @@ def _solve(dense: nn.Linear, fit: _Gram, check: _Gram, ridges) -> None:
     start = torch.cat([dense.weight.T, dense.bias[None]]).double()           # (in + 1, out)
 
     def solve(xx: Tensor, xy: Tensor, ridge: float) -> Tensor:
-        penalty = torch.full((len(xx),), ridge * xx.diagonal()[:-1].mean().item() if len(xx) > 1 else 0.0, dtype=torch.float64)
-        penalty[-1] = 1e-9 * xx[-1, -1].item()
-        penalty = penalty.to(xx.device)
-        return torch.linalg.solve(xx + penalty.diag(), xy + penalty[:, None] * start)
+        penalty = xx.new_full((len(xx), 1), ridge * xx.diagonal()[:-1].mean().item() if len(xx) > 1 else 0.0)
+        penalty[-1] = 1e-9 * xx[-1, -1]
+        system, wanted = xx + penalty[:, 0].diag(), xy + penalty * start
+        factor, failed = torch.linalg.cholesky_ex(system)                    # half the work of a general solver
+        return torch.linalg.solve(system, wanted) if failed else torch.cholesky_solve(wanted, factor)
 
     best = min(ridges, key=lambda ridge: check.error(solve(fit.xx, fit.xy, ridge)))
     if check.error(solve(fit.xx, fit.xy, best)) >= check.error(start):

@@ -16,7 +16,7 @@ from .tables import Table
 def unit_macs(model, length: int = 24) -> tuple[int, int]:
     """MACs of one head and of one neuron for a sentence of `length` (T) tokens.
 
-    4·T·d·d_h + 2·T²·d_h and 2·T·d (Kwon et al. 2022, section 3).
+    4·T·d·d_h + 2·T²·d_h and 2·T·d (Kwon et al. 2022, section 4.1).
     """
     d, size = model.config.hidden_size, head_size(model)
     return 4 * length * d * size + 2 * length ** 2 * size, 2 * length * d
@@ -35,7 +35,7 @@ def select(scores: Scores, model, keep_macs: float | None = None, keep_heads: in
 
     keep_macs: a share (0 to 1] of the encoder's MACs, for `length` tokens. For every number of heads the rest of the
     budget goes to neurons, and the best of all is taken: exact, since the sum is over independent parts (Kwon et al. 2022,
-    section 3.2). keep_heads, keep_neurons: how many stay in the whole model, in place of a budget (what is left out
+    section 4.1). keep_heads, keep_neurons: how many stay in the whole model, in place of a budget (what is left out
     stays whole). max_latency_ms: a time, by `table` (measured now if left out), for its batch and length: an exact
     knapsack over layers. even: the same number in each layer. multiple: each layer's neurons in blocks of so many (its
     last block may be smaller), since odd widths are slow. rearrange: inside each layer exchange parts so that errors
@@ -147,7 +147,7 @@ def rearranged(masks: Masks, scores: Scores) -> Masks:
 
     Minimises ‖Σ_pruned g‖² over the calibration set, g a part's gradients on the examples: the off-diagonal Fisher
     information, too. Greedy, from the lowest scores on: each kept part is tried in the pruned set, and whatever part
-    leaves the smallest sum when taken out comes back (Kwon et al. 2022, section 3.3).
+    leaves the smallest sum when taken out comes back (Kwon et al. 2022, section 4.2).
     """
     found = []
     for name, gradients in zip(("heads", "neurons"), scores.gradients):

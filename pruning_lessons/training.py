@@ -1,22 +1,20 @@
-"""Recover by training: fine-tuning on labels, distillation from the unpruned model; both go on after an interruption."""
+"""Recover by training: fine-tune on labels, distil from the unpruned model; both go on after an interruption."""
 import hashlib
 import json
-import os
 import random
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 from tqdm.auto import tqdm
 
 from .data import Intents
+from .journal import Journal, digest, put_back, weights
 from .measure import evaluate
 from .models import layers_of
 from .tables import Table
@@ -43,14 +41,20 @@ def fine_tune(model, tokenizer, data: Intents, epochs: int = 1, learning_rate: f
               save_every: int = 200, freeze_embeddings: bool = True, seed: int = 0, progress: bool = True) -> Training:
     """Train a classifier in place on labelled sentences with AdamW; pruned models stay as small as they are.
 
-    The rate rises over a tenth of the steps and falls to zero linearly; gradients are clipped at norm 1. Word embeddings
-    stay frozen by default, so that languages without training sentences keep their place. validation: evaluated after
-    each epoch; the best epoch's weights are put back at the end, and with `patience` training stops after so many epochs
-    without a better one. folder: where the state is written after every epoch and every `save_every` steps, whole or not
-    at all; after an interruption the same call goes on from there and ends with the same weights. Devices are
-    `accelerate`'s: one CPU or GPU, or several under `accelerate launch` (each takes its share of the batches).
+    The rate rises over a tenth of the steps and falls to zero linearly; gradients are clipped at norm 1. Word
+    embeddings stay frozen by default, so that languages without training sentences keep their place. validation:
+    evaluated after each epoch; the best epoch's weights are put back at the end, and with `patience` training stops
+    after so many epochs without a better one. folder: where the state is written after every epoch and every
+    `save_every` steps, whole or not at all; after an interruption the same call goes on from there and, with as many
+    threads, ends with the same weights.
 
-    Raises `ValueError` or `TypeError` if data, model or options do not fit, and if `folder` is of another training.
+    Devices are `accelerate`'s: one CPU or GPU, several GPUs under `accelerate launch`, several processes on CPUs under
+    `torchrun`. Of N processes each takes every Nth batch, a step goes along the mean of their N gradients, and all of
+    them end with the same weights, starting from the main process's. They must see the same `folder`; the main process
+    writes to it.
+
+    Raises `ValueError` or `TypeError` if data, model or options do not fit, and if `folder` is that of another training
+    or holds other things.
     """
     def loss(batch: dict) -> Tensor:
         return F.cross_entropy(_logits(model, batch), batch["labels"])
@@ -59,17 +63,19 @@ def fine_tune(model, tokenizer, data: Intents, epochs: int = 1, learning_rate: f
     return _train(model, tokenizer, data, loss, options, validation, folder, save_every, progress)
 
 
-def distill(student, teacher, tokenizer, data: Intents, temperature: float = 2.0, alpha: float = 0.5, hidden: float = 1.0,
-            layer_map: dict[int, int] | None = None, epochs: int = 1, learning_rate: float = 5e-5, batch_size: int = 32,
-            validation: Intents | None = None, patience: int | None = None, folder: str | Path | None = None,
-            save_every: int = 200, freeze_embeddings: bool = True, seed: int = 0, progress: bool = True) -> Training:
+def distill(student, teacher, tokenizer, data: Intents, temperature: float = 2.0, alpha: float = 0.5,
+            hidden: float = 1.0, layer_map: dict[int, int] | None = None, epochs: int = 1, learning_rate: float = 5e-5,
+            batch_size: int = 32, validation: Intents | None = None, patience: int | None = None,
+            folder: str | Path | None = None, save_every: int = 200, freeze_embeddings: bool = True, seed: int = 0,
+            progress: bool = True) -> Training:
     """Train `student` in place to answer as `teacher` does; options as in `fine_tune`.
 
-    The loss is alpha · CE(labels) + (1 - alpha) · T² · KL(teacher ‖ student) with both softened by the temperature T (Hinton,
-    Vinyals, Dean 2015, section 2), plus `hidden` times the mean squared difference of hidden states at real tokens, over
-    the layers of `layer_map` {student's layer: teacher's layer} (TinyBERT, Jiao et al. 2020, section 3, here without a
-    projection, for widths agree; CoFi, Xia et al. 2022, section 2.3). By default a student's layer is held against the last
-    of the teacher's layers that come before the next one that it kept, and its last against the teacher's last.
+    The loss is alpha · CE(labels) + (1 - alpha) · T² · KL(teacher ‖ student) with both softened by the temperature T
+    (Hinton, Vinyals, Dean 2015, section 2), plus `hidden` times the mean squared difference of hidden states at real
+    tokens, over the layers of `layer_map` {student's layer: teacher's layer} (TinyBERT, Jiao et al. 2020, section 3,
+    here without a projection, for widths agree; CoFi, Xia et al. 2022, section 3.2). By default a student's layer is
+    held against the last of the teacher's layers that come before the next one that it kept, and its last against the
+    teacher's last.
 
     Raises also `ValueError` for a temperature that is not above 0, weights out of range, or a map out of range.
     """
@@ -78,16 +84,15 @@ def distill(student, teacher, tokenizer, data: Intents, temperature: float = 2.0
     if layer_map is None:
         layer_map = {i: (known[i + 1] - 1 if i + 1 < len(known) else n - 1) for i in range(len(known))}
     if temperature <= 0 or not 0 <= alpha <= 1 or hidden < 0:
-        raise ValueError(f"temperature, alpha, hidden: are {temperature}, {alpha}, {hidden}, must be above 0, from 0 to 1, at least 0")
-    if student.config.hidden_size != teacher.config.hidden_size or student.config.num_labels != teacher.config.num_labels:
+        raise ValueError(f"temperature, alpha, hidden: are {temperature}, {alpha}, {hidden}, must be above 0, "
+                         "from 0 to 1, at least 0")
+    if any(getattr(student.config, name) != getattr(teacher.config, name) for name in ("hidden_size", "num_labels")):
         raise ValueError("teacher: must have the student's hidden size and labels")
     if not all(0 <= s < len(known) and 0 <= t < n for s, t in layer_map.items()):
         raise ValueError(f"layer_map: is {layer_map}, must map from 0..{len(known) - 1} to 0..{n - 1}")
-    device, was_training = [], teacher.training
 
     def loss(batch: dict) -> Tensor:
-        if not device:
-            device.append(teacher.to(batch["input_ids"].device).eval())
+        teacher.to(batch["labels"].device)                               # nothing to do after the first time
         with torch.no_grad(), _states(teacher) as theirs:
             wanted = _logits(teacher, batch)
         with _states(student) as mine:
@@ -100,12 +105,14 @@ def distill(student, teacher, tokenizer, data: Intents, temperature: float = 2.0
         return total + hidden * sum(gaps) / len(gaps) if gaps else total
 
     options = dict(epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, patience=patience,
-                   freeze_embeddings=freeze_embeddings, seed=seed)
-    extra = dict(temperature=temperature, alpha=alpha, hidden=hidden, layer_map=sorted(layer_map.items()))
+                   freeze_embeddings=freeze_embeddings, seed=seed, temperature=temperature, alpha=alpha, hidden=hidden,
+                   layer_map=sorted(layer_map.items()))
+    was_training, device = teacher.training, next(teacher.parameters()).device
+    teacher.eval()
     try:
-        return _train(student, tokenizer, data, loss, options, validation, folder, save_every, progress, extra)
+        return _train(student, tokenizer, data, loss, options, validation, folder, save_every, progress, teacher)
     finally:
-        teacher.train(was_training)
+        teacher.train(was_training).to(device)
 
 
 def _logits(model, batch: dict) -> Tensor:
@@ -116,7 +123,8 @@ def _logits(model, batch: dict) -> Tensor:
 def _states(model) -> Iterator[list[Tensor]]:
     """Collects every layer's output (batch, T, d) of the forward passes inside the `with`."""
     found = []
-    handles = [layer.register_forward_hook(lambda module, args, output: found.append(output)) for layer in layers_of(model)]
+    note = lambda module, args, output: found.append(output)
+    handles = [layer.register_forward_hook(note) for layer in layers_of(model)]
     try:
         yield found
     finally:
@@ -124,96 +132,178 @@ def _states(model) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
-def _check(model, data: Intents, options: dict) -> None:
+def _check(model, data: Intents, validation: Intents | None, options: dict, save_every: int) -> None:
     layers_of(model)
     if not hasattr(model, "classifier"):
         raise TypeError(f"model: is a {type(model).__name__}, must be a classifier (task='intents')")
-    if not len(data):
-        raise ValueError("data: has no sentences")
-    if max(data.labels) >= model.config.num_labels or min(data.labels) < 0:
-        raise ValueError(f"data: has labels up to {max(data.labels)}, the model knows {model.config.num_labels}")
-    for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
-        if options[name] is not None and options[name] < least:
-            raise ValueError(f"{name}: is {options[name]}, must be at least {least}")
+    for name, sentences in (("data", data), ("validation", validation)):
+        if sentences is not None and not len(sentences):
+            raise ValueError(f"{name}: has no sentences")
+        if sentences is not None and not 0 <= min(sentences.labels) <= max(sentences.labels) < model.config.num_labels:
+            raise ValueError(f"{name}: has labels up to {max(sentences.labels)}, the model knows "
+                             f"{model.config.num_labels}")
+    for name in ("epochs", "batch_size", "patience", "save_every"):
+        value = options[name] if name in options else save_every
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: is {value}, must be at least 1")
     if not options["learning_rate"] > 0:
         raise ValueError(f"learning_rate: is {options['learning_rate']}, must be above 0")
+    if options["patience"] is not None and validation is None:
+        raise ValueError(f"patience: is {options['patience']}, must be None where there is no validation")
+    if validation is not None and len(validation.label_names) != model.config.num_labels:
+        raise ValueError(f"validation: has {len(validation.label_names)} labels, the model knows "
+                         f"{model.config.num_labels}")
 
 
-def _train(model, tokenizer, data: Intents, loss: Callable, options: dict, validation, folder, save_every: int, progress: bool,
-           extra: dict | None = None) -> Training:
-    _check(model, data, options)
+def _train(model, tokenizer, data: Intents, loss: Callable, options: dict, validation: Intents | None, folder,
+           save_every: int, progress: bool, teacher=None) -> Training:
+    _check(model, data, validation, options, save_every)
     from accelerate import Accelerator
-    accelerator = Accelerator()
-    journal = _Journal(folder, model, {**options, **(extra or {}), "data": _digest(data)}, accelerator.is_main_process)
+    from accelerate.utils import broadcast
+    # Without an accelerator, processes that torchrun has started find each other only if they are told to use CPUs.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+
+    def same() -> dict:
+        return {"model": digest(model.state_dict().values()), "options": options,
+                "teacher": teacher and digest(teacher.state_dict().values()),
+                "data": [_digest(data), validation and _digest(validation)],
+                "number of processes": accelerator.num_processes}
+
     frozen = model.base_model.embeddings.word_embeddings.weight
     was = (model.training, next(model.parameters()).device, frozen.requires_grad)
     frozen.requires_grad_(was[2] and not options["freeze_embeddings"])
     try:
         model.to(accelerator.device)
-        _loop(model, tokenizer, data, loss, options, validation, accelerator, journal, save_every, progress)
+        broadcast(model.state_dict())
+        state = {"losses": [], "accuracies": [], "steps": 0, "seconds": 0.0, "running": [], "stopped": False}
+        journal = Journal("training", "folder", folder, same, state, writes=accelerator.is_main_process)
+        _Trainer(model, tokenizer, loss, options, accelerator, journal, save_every).run(data, validation, progress)
     finally:
         frozen.requires_grad_(was[2])
         model.train(was[0]).to(was[1])
-    return journal.result
+    return Training(*(journal.state[name] for name in ("losses", "accuracies", "steps", "seconds")))
 
 
-def _loop(model, tokenizer, data, loss, options, validation, accelerator, journal, save_every, progress) -> None:
-    plan = _batches(tokenizer, data, options["batch_size"])
-    per_epoch = -(-len(plan) // accelerator.num_processes)
-    total, result, step = per_epoch * options["epochs"], journal.result, 0
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=options["learning_rate"], weight_decay=0.01)
+class _Trainer:
+    """A training under way, in each of the processes.
+
+    It does by hand what `Accelerator.prepare` would do: that wraps model and optimizer, while our losses look at layers
+    inside the model, and its states are pickles.
+    """
+
+    def __init__(self, model, tokenizer, loss: Callable, options: dict, accelerator, journal: Journal, save_every: int):
+        self.model, self.tokenizer, self.loss, self.options = model, tokenizer, loss, options
+        self.accelerator, self.journal, self.state, self.save_every = accelerator, journal, journal.state, save_every
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.trained, lr=options["learning_rate"], weight_decay=0.01)
+        self.best = self._restore()
+        done = accelerator.gather(torch.tensor([self.state["steps"]], device=accelerator.device))      # (processes,)
+        if done.unique().numel() > 1:
+            raise ValueError(f"folder: the processes found {done.tolist()} steps there, all must see the same folder")
+
+    def run(self, data: Intents, validation: Intents | None, progress: bool) -> None:
+        plan, state, seed = _batches(self.tokenizer, data, self.options["batch_size"]), self.state, self.options["seed"]
+        processes, mine = self.accelerator.num_processes, self.accelerator.process_index
+        per_epoch = -(-len(plan) // processes)                           # steps
+        total = per_epoch * self.options["epochs"]
+        with tqdm(total=total, initial=state["steps"], desc="training",
+                  disable=not (progress and self.accelerator.is_main_process)) as bar:
+            while len(state["losses"]) < self.options["epochs"] and not state["stopped"]:
+                epoch = len(state["losses"])
+                share = _shares(len(plan), seed + epoch, processes)[mine]
+                for place in share[state["steps"] - epoch * per_epoch:]:
+                    loss = self.step(plan[place], total)
+                    bar.update(1)
+                    bar.set_postfix_str(f"loss {loss:.3f}")
+                state["losses"].append(sum(state["running"]) / len(state["running"]))
+                state["running"] = []
+                if validation is not None:
+                    self.validate(validation)
+                self._save()
+        if self.best:
+            put_back(self.model, self.best)
+        self.accelerator.wait_for_everyone()                             # the state is on disk
+
+    def step(self, batch: dict, total: int) -> float:
+        """One of `total` steps; the mean of the processes' losses."""
+        done, device = self.state["steps"], self.accelerator.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options["learning_rate"] * _rate(done + 1, total)
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        number = done * self.accelerator.num_processes + self.accelerator.process_index + 1
+        self.model.train()
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Dropout depends on the batch's number alone: it is the same after an interruption, and no process's twice.
+            torch.manual_seed(self.options["seed"] * 1_000_003 + number)
+            loss = self.loss(batch)
+            self.optimizer.zero_grad()
+            loss.backward()
+        loss = self._average(loss.detach())
+        clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.state["running"].append(loss)
+        self.state["steps"] += 1
+        if self.state["steps"] % self.save_every == 0:
+            self._save()
+        return loss
+
+    def _average(self, loss: Tensor) -> float:
+        """Put the mean over all processes in the place of the gradients; the mean loss."""
+        if self.accelerator.num_processes > 1:
+            gradients = [p.grad for p in self.trained if p.grad is not None]
+            mean = self.accelerator.reduce(parameters_to_vector([loss, *gradients]), "mean")
+            vector_to_parameters(mean, [loss, *gradients])
+        return loss.item()
+
+    def validate(self, validation: Intents) -> None:
+        """Note the accuracy, the weights if they are the best yet, and whether to stop: as the main process finds."""
+        accuracy, accuracies = evaluate(self.model, self.tokenizer, validation).accuracy, self.state["accuracies"]
+        if self.accelerator.num_processes > 1:
+            found = torch.tensor([accuracy], dtype=torch.float64, device=self.accelerator.device)
+            accuracy = self.accelerator.gather(found)[0].item()
+        accuracies.append(accuracy)
+        best = accuracies.index(max(accuracies))
+        if best == len(accuracies) - 1:
+            self.best = {name: tensor.cpu().clone() for name, tensor in weights(self.model).items()}
+        patience = self.options["patience"]
+        self.state["stopped"] = patience is not None and len(accuracies) - 1 - best >= patience
+
+    def _save(self) -> None:
+        adam = {f"{i}.{name}": tensor for i, values in self.optimizer.state_dict()["state"].items()
+                for name, tensor in values.items()}
+        parts = {"model": weights(self.model), "adam": adam, "best": self.best}
+        self.journal.write({f"{part}.{name}": tensor for part, tensors in parts.items()
+                            for name, tensor in tensors.items()})
+
+    def _restore(self) -> dict[str, Tensor]:
+        """Weights and Adam's moments as they were saved; the best weights."""
+        parts = {"model": {}, "adam": {}, "best": {}}
+        for name, tensor in self.journal.tensors.items():
+            part, name = name.split(".", 1)
+            parts[part][name] = tensor
+        self.journal.tensors = {}
+        if parts["model"]:
+            put_back(self.model, parts["model"])
+        moments = {}
+        for name, tensor in parts["adam"].items():
+            i, name = name.split(".")
+            moments.setdefault(int(i), {})[name] = tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        return parts["best"]
+
+
+def _rate(step: int, total: int) -> float:
+    """The share of the learning rate in a step, counted from 1."""
     rise = max(1, total // 10)
-    journal.restore(model, optimizer)
-    done, began = result.steps, time.perf_counter() - result.seconds
-    bar = tqdm(total=total, initial=done, desc="training", disable=not (progress and accelerator.is_main_process))
-    for epoch in range(options["epochs"]):
-        order = list(range(len(plan)))
-        random.Random(options["seed"] + epoch).shuffle(order)
-        order = (order * 2)[:per_epoch * accelerator.num_processes][accelerator.process_index::accelerator.num_processes]
-        if journal.stopped or step + len(order) < done or (step + len(order) == done and len(result.losses) > epoch):
-            step += len(order)
-            continue                                                     # this epoch was finished before
-        for place in order:
-            step += 1
-            if step <= done:
-                continue
-            rate = min(step / rise, (total - step + 1) / max(1, total - rise + 1))
-            for group in optimizer.param_groups:
-                group["lr"] = options["learning_rate"] * rate
-            batch = {k: v.to(accelerator.device) for k, v in plan[place].items()}
-            model.train()
-            with torch.random.fork_rng(devices=[]):                      # a step's dropout depends on its number alone
-                torch.manual_seed(options["seed"] * 1_000_003 + step)
-                value = loss(batch)
-                optimizer.zero_grad()
-                value.backward()
-            _average(trained, accelerator)
-            torch.nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            journal.running.append(value.item())
-            result.steps, result.seconds = step, time.perf_counter() - began
-            bar.update(1), bar.set_postfix_str(f"loss {value.item():.3f}")
-            if step % save_every == 0:
-                journal.write(model, optimizer)
-        result.losses.append(sum(journal.running) / max(1, len(journal.running)))
-        journal.running = []
-        if validation is not None:
-            result.accuracies.append(evaluate(model, tokenizer, validation).accuracy)
-            journal.note_best(model, options["patience"])
-        result.seconds = time.perf_counter() - began
-        journal.write(model, optimizer)
-    bar.close()
-    if journal.best:
-        model.load_state_dict(journal.best, strict=False)
+    return min(step / rise, (total - step + 1) / max(1, total - rise + 1))
 
 
-def _average(parameters: list, accelerator) -> None:
-    """The same gradients in every process: their mean."""
-    if accelerator.num_processes > 1:
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad = accelerator.reduce(parameter.grad, "mean")
+def _shares(batches: int, seed: int, processes: int) -> list[list[int]]:
+    """The places of an epoch's batches in random order, for each process equally many; the first ones fill up."""
+    order = list(range(batches))
+    random.Random(seed).shuffle(order)
+    per_process = -(-batches // processes)
+    return [(order * processes)[i:per_process * processes:processes] for i in range(processes)]
 
 
 def _batches(tokenizer, data: Intents, size: int) -> list[dict]:
@@ -224,62 +314,3 @@ def _batches(tokenizer, data: Intents, size: int) -> list[dict]:
 
 def _digest(data: Intents) -> str:
     return hashlib.sha256(json.dumps([data.sentences, data.labels], ensure_ascii=False).encode()).hexdigest()[:16]
-
-
-class _Journal:
-    """The state of a training, in one safetensors file if there is a folder: weights, Adam's moments, best weights, history."""
-
-    def __init__(self, folder, model, settings: dict, writes: bool):
-        self.file, self.writes = folder and Path(folder) / "training.safetensors", writes
-        self.result, self.running, self.best, self.stopped, self.tensors = Training(), [], {}, False, {}
-        if not folder:
-            return
-        start = hashlib.sha256(b"".join(p.detach().cpu().float().sum().numpy().tobytes() for p in model.parameters())).hexdigest()
-        self.settings = json.dumps({**settings, "start": start[:16]}, sort_keys=True)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        if not self.file.exists():
-            return
-        with safe_open(self.file, "pt") as stored:
-            known = stored.metadata()
-            if known["settings"] != self.settings:
-                raise ValueError(f"folder: {str(folder)!r} is of a training with other data, model or options: name a new folder")
-            self.tensors = {name: stored.get_tensor(name) for name in stored.keys()}
-        history = json.loads(known["history"])
-        self.result = Training(history["losses"], history["accuracies"], history["steps"], history["seconds"])
-        self.running, self.stopped = history["running"], history["stopped"]
-        self.best = {name[5:]: t for name, t in self.tensors.items() if name.startswith("best.")}
-
-    def restore(self, model, optimizer) -> None:
-        if not self.tensors:
-            return
-        part = lambda kind: {n[len(kind):]: t for n, t in self.tensors.items() if n.startswith(kind)}
-        model.load_state_dict(part("model."), strict=False)
-        state = {}
-        for name, tensor in part("adam.").items():
-            i, key = name.split(".")
-            state.setdefault(int(i), {})[key] = tensor
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.tensors = {}
-
-    def note_best(self, model, patience: int | None) -> None:
-        best = max(range(len(self.result.accuracies)), key=self.result.accuracies.__getitem__)
-        if best == len(self.result.accuracies) - 1:
-            self.best = {k: v.detach().cpu().clone() for k, v in _own(model).items()}
-        self.stopped = patience is not None and len(self.result.accuracies) - 1 - best >= patience
-
-    def write(self, model, optimizer) -> None:
-        if not self.file or not self.writes:
-            return
-        adam = {f"adam.{i}.{key}": value for i, values in optimizer.state_dict()["state"].items() for key, value in values.items()}
-        tensors = {f"model.{k}": v for k, v in _own(model).items()} | adam | {f"best.{k}": v for k, v in self.best.items()}
-        history = dict(losses=self.result.losses, accuracies=self.result.accuracies, steps=self.result.steps,
-                       seconds=self.result.seconds, running=self.running, stopped=self.stopped)
-        fresh = self.file.with_suffix(".part")
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, fresh,
-                  {"settings": self.settings, "history": json.dumps(history)})
-        os.replace(fresh, self.file)
-
-
-def _own(model) -> dict[str, Tensor]:
-    """The weights, without buffers, each tied one once."""
-    return dict(model.named_parameters())

@@ -24,7 +24,7 @@ def prune_vocabulary(model, tokenizer, keep: Iterable[str] | Iterable[int], char
     other pieces out takes competitors away, never the best one (Kudo 2018, section 3.2). Word embeddings, the fill-mask
     head's matrix (tied) and its bias are cut together; pieces keep their order.
 
-    Trimming a vocabulary: Ushio, Zhou, Camacho-Collados 2023, section 3; Yang et al. 2022 (TextPruner), section 3.2. Raises
+    Trimming a vocabulary: Ushio, Zhou, Camacho-Collados 2023, section 3; Yang et al. 2022 (TextPruner). Raises
     `ValueError` if nothing is to be kept, an id does not exist, the tokenizer is not Unigram or has added tokens after its
     pieces, or it does not fit the model.
     """

@@ -22,7 +22,7 @@ def prune_weights(model, sparsity: float | None = None, scope: str = "global", p
 
     sparsity: the share (0 to 1) that becomes zero, exactly round(share · weights) in each group that is ranked together.
     scope: such a group is all matrices (`"global"`), those of one layer, or one matrix. pattern: (N, M) keeps N of
-    every M neighbours in a row, in place of sparsity and scope (2:4 in Mishra et al. 2021, section 2). method:
+    every M neighbours in a row, in place of sparsity and scope (2:4 in Mishra et al. 2021). method:
 
     - `magnitude`: |W_ij|
     - `wanda`: |W_ij|·‖X_j‖₂, with X_j the input's column over the real tokens of `batches`, ranked within each row

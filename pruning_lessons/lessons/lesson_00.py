@@ -16,7 +16,8 @@ MASK = torch.tensor([[True, False, False, True], [True, True, True, False]])
 Exercise(
     "00.kept_share", kept_share,
     cases=[("a 2 × 4 mask with 5 places kept", (MASK,)), ("everything kept", (torch.ones(3, 5, dtype=torch.bool),)),
-           ("nothing kept", (torch.zeros(3, 5, dtype=torch.bool),)), ("one row", (torch.tensor([[True, False, False]]),))],
+           ("nothing kept", (torch.zeros(3, 5, dtype=torch.bool),)), ("one row", (torch.tensor([[True, False, False]]),)),
+           ("one dimension", (torch.tensor([True, True, True, False]),)), ("three dimensions", (torch.arange(24).view(2, 3, 4) % 5 > 0,))],
     wrong=[(lambda mask: (~mask).float().mean().item(), "True keeps. This is the share that goes."),
            (lambda mask: mask.sum().item(), "This counts the kept places; divide by how many places there are: mask.numel()."),
            (lambda mask: mask.sum().item() / len(mask), "len(mask) counts rows only; mask.numel() counts all places.")],

@@ -45,8 +45,9 @@ Exercise(
 Exercise(
     "02.renumber", renumber,
     cases=[("all kept", ([0, 7, 9, 2], [0, 1, 2, 3, 7, 9], 3)), ("a piece is gone", ([0, 8, 2], [0, 1, 2, 3, 7, 9], 3)),
-           ("nothing to do", ([0, 1, 2], [0, 1, 2, 3], 3)), ("an empty sentence", ([], [0, 1, 2], 2))],
+           ("nothing to do", ([0, 1, 2], [0, 1, 2, 3], 3)), ("an empty sentence", ([], [0, 1, 2], 2)),
+           ("unknown is a new id", ([0, 8, 9], [0, 2, 5, 7, 9], 2))],
     wrong=[(lambda ids, keep, unknown: [i if i in keep else unknown for i in ids], "These are still the old numbers: the new id is the place in keep."),
            (lambda ids, keep, unknown: [keep.index(i) for i in ids if i in keep], "A piece that is gone becomes unknown; the sentence keeps its length."),
-           (lambda ids, keep, unknown: [keep.index(i) if i in keep else keep[unknown] + 10 for i in ids], "unknown is a new id already: use it as it is.")],
+           (lambda ids, keep, unknown: [keep.index(i) if i in keep else keep[unknown] for i in ids], "unknown is a new id already: use it as it is.")],
     look="Look at “Prune the vocabulary”.")

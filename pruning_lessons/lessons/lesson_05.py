@@ -68,7 +68,7 @@ MATRIX = draw(4, 6)
 Exercise(
     "05.without_heads", without_heads,
     cases=[("three heads of size two, the middle one goes", (MATRIX, [1], 2)), ("two of four heads", (draw(3, 8), [0, 2], 2)),
-           ("nothing goes", (MATRIX, [], 3)), ("all go", (draw(6, 6), [0, 1], 3))],
+           ("nothing goes", (MATRIX, [], 3)), ("all but the last go", (draw(6, 6), [0], 3))],
     wrong=[(_zeroed, "These columns are zero, but still there and still multiplied. Leave them out."),
            (_swapped, "A head's columns are neighbours: head h owns columns h·size to (h + 1)·size."),
            (lambda w, gone, size: w.unflatten(1, (-1, size))[:, gone].flatten(1), "These are the heads that go; return those that stay."),
@@ -79,7 +79,8 @@ Exercise(
 Exercise(
     "05.keep_with_floor", keep_with_floor,
     cases=[("a weak layer, keep 3", (torch.tensor([[0.9, 0.8, 0.7], [0.1, 0.2, 0.05]]), 3)), ("random", (draw(4, 5), 9)),
-           ("only the floor", (draw(3, 4), 3)), ("all stay", (draw(2, 3), 6)),
+           ("only the floor", (draw(3, 4), 3)),
+           ("two weak layers", (torch.tensor([[5.0, 4, 3], [1, 0.5, 0.4], [0.2, 0.1, 0.05]]), 3)), ("all stay", (draw(2, 3), 6)),
            ("every layer is weak somewhere", (torch.tensor([[3.0, 1], [2.5, 2.4], [0.1, 0.2]]), 4))],
     wrong=[(_no_floor, "A layer may come out empty here. First give each layer its best head."),
            (_floor_on_top, "The first head of each layer counts, too: k heads in all."),

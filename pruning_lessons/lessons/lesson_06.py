@@ -49,6 +49,8 @@ Exercise(
     cases=[("six of twelve", (12, 6)), ("one of twelve", (12, 1)), ("two of three", (3, 2)), ("none", (12, 0)), ("23 of 24", (24, 23))],
     wrong=[(lambda layers, drop: sum(range(layers, layers - drop, -1)), "These are the models that are tried. Each of them has m − 1 layers to run."),
            (lambda layers, drop: sum(m * m for m in range(layers, layers - drop, -1)), "A candidate has one layer less than the model it is cut from: m − 1."),
+           (lambda layers, drop: sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1)),
+            "This is the search with shared hidden states; the plain one is asked."),
            (lambda layers, drop: drop * layers * (layers - 1), "After each step there are fewer candidates, and each has fewer layers."),
            (lambda layers, drop: layers * (layers - 1) if drop else 0, "This is the first step alone. Add up all steps."),
            (lambda layers, drop: sum(m * (m - 1) for m in range(layers, layers - drop - 1, -1)), "This is one step too many: after the last removal nothing is tried.")],

@@ -85,7 +85,9 @@ Exercise(
            ("scores in no order", (torch.tensor([0.2, 3.0, 0.1]), torch.tensor([0.1, 0.9, 0.3, 0.8, 0.2]), 5, 1, 7)),
            ("random", (3 * spread(6), spread(12), 7, 2, 30)), ("room for all", (spread(3), spread(4), 2, 1, 100)),
            ("neurons are worth little", (1 + spread(4), 0.01 * spread(8), 3, 1, 9)), ("heads are worth little", (0.01 * spread(4), 1 + spread(8), 3, 1, 9)),
-           ("no room", (spread(3), spread(4), 2, 1, 0))],
+           ("no room", (spread(3), spread(4), 2, 1, 0)),
+           ("two pairs are equally good", (torch.tensor([2.0]), torch.tensor([1.0, 1.0]), 2, 1, 2)),
+           ("the best score for its cost leaves a gap", (torch.tensor([10.0]), torch.tensor([8.0, 8.0]), 6, 5, 10))],
     wrong=[(_heads_first, "This buys heads first. Try every number of heads, and give the rest of the budget to neurons each time."),
            (_neurons_first, "This buys neurons first. Try every number of heads, and give the rest of the budget to neurons each time."),
            (_unsorted, "The best n heads have the n largest scores: sort both in falling order first."),
@@ -101,6 +103,8 @@ Exercise(
            (_columns, "The scale belongs to an output, which is a row of the weight matrix, not a column."),
            (_bits_of, "These are the 8-bit numbers. Multiply by the scale again to get back to weights."),
            (_floor, "Round to the nearest step; floor is off by half a step on average."),
+           (lambda w: (w / (w.abs().amax(1, keepdim=True) / 127)).round() * (w.abs().amax(1, keepdim=True) / 127),
+            "A row of zeros has scale 0, and 0/0 is not a number."),
            (lambda w: int8(w.abs()), "The sign is lost: the abs is for the scale alone.")],
     look="Look at “Eight bits”.")
 
@@ -108,10 +112,11 @@ POINTS = [(10.0, 0.97), (4.0, 0.96), (5.0, 0.95), (2.0, 0.90), (3.0, 0.80), (12.
 Exercise(
     "07.front", front,
     cases=[("six models", (POINTS,)), ("one model", ([(1.0, 0.5)],)), ("each better in one way", ([(3.0, 0.9), (1.0, 0.7), (2.0, 0.8)],)),
-           ("the same twice", ([(1.0, 0.5), (1.0, 0.5), (2.0, 0.4)],)), ("none", ([],))],
+           ("the same twice", ([(1.0, 0.5), (1.0, 0.5), (2.0, 0.4)],)), ("none", ([],)),
+           ("two are equally fast", ([(2.0, 0.8), (2.0, 0.9), (3.0, 0.85)],))],
     wrong=[(lambda points: sorted(set(points)), "These are all points. Leave out each one that another beats: not slower and not less accurate."),
            (lambda points: sorted(p for p in set(points) if any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)), "These are the points that are beaten; return the others."),
            (lambda points: [max(points, key=lambda p: p[1])] if points else [], "The most accurate one is only one end of the front: faster ones that nothing beats belong to it."),
-           (lambda points: sorted(p for p in set(points) if not any(q[0] < p[0] and q[1] > p[1] for q in points)), "As fast and more accurate is better, too: not slower and not less accurate, and different."),
+           (lambda points: sorted(p for p in set(points) if not any(q[0] < p[0] and q[1] > p[1] for q in points)), "A slower one of the same accuracy is beaten, and a less accurate one of the same speed, too."),
            (lambda points: front(points)[::-1], "Fastest first.")],
     look="Look at “The front”.")

@@ -3,6 +3,7 @@ import os
 import socket
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # before torch: busy waiting makes processes side by side crawl
 os.environ.pop("PRUNING_LESSONS_CHECKPOINT", None)
 
 import pytest
@@ -32,6 +33,19 @@ def make(layers=3, heads=4, neurons=10, seed=0, task="intents", attention="sdpa"
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     return model
+
+
+def make_pretrained(folder, width=48, layers=5, heads=6, neurons=80):
+    """A checkpoint as the hub has XLM-R: fill-mask alone, random, in proportions that are not the embedded model's."""
+    from pruning_lessons.checkpoints import EMBEDDED
+    from transformers import AutoTokenizer
+    tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+    torch.manual_seed(0)
+    config = XLMRobertaConfig(vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+                              intermediate_size=neurons, max_position_embeddings=130, type_vocab_size=1)
+    XLMRobertaForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def logits(model, seed=0):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import pruning_lessons
-from pruning_lessons.exercises import EXERCISES, Exercise, WrongAnswer, check
+from pruning_lessons.exercises import EXERCISES, Exercise, WrongAnswer, check, claim
 
 for file in sorted((Path(pruning_lessons.__file__).parent / "lessons").glob("lesson_*.py")):
     import_module(f"pruning_lessons.lessons.{file.stem}")
@@ -32,6 +32,25 @@ def test_bad_input():
         check("99.none", abs)
     with pytest.raises(TypeError, match="answer.*int.*function"):
         check("00.kept_share", 3)
+
+
+def test_an_error_in_the_answer_is_a_wrong_answer():
+    def crashes(mask):
+        return mask.nothing
+    with pytest.raises(WrongAnswer, match="AttributeError(.|\\n)*Hint: it was raised at “return mask.nothing”"):
+        check("00.kept_share", crashes)
+
+
+def test_a_float_mask_is_no_bool_mask():
+    import torch
+    with pytest.raises(WrongAnswer, match="True and False"):
+        check("01.causal_mask", lambda n: torch.ones(n, n).tril())
+
+
+@pytest.mark.parametrize("holds, said", [(True, "✓ it rains"), (False, "✗ Not so with this model: it rains")])
+def test_claims(holds, said, capsys):
+    claim("it rains", holds)
+    assert capsys.readouterr().out == said + "\n"
 
 
 def test_an_answer_cannot_spoil_its_input():

@@ -165,7 +165,7 @@ def test_no_choice_within_the_budget_is_better(values, keep):
     found = (values * torch.cat([masks.heads[0], masks.neurons[0]])).sum().item()
     for choice in itertools.product([0, 1], repeat=10):
         choice = torch.tensor(choice)
-        if choice[:4].sum() * head + choice[4:].sum() * neuron <= keep * encoder_macs(model):
+        if choice[:4].sum().item() * head + choice[4:].sum().item() * neuron <= keep * encoder_macs(model):
             assert (values * choice).sum().item() <= found + 1e-5
 
 
