@@ -1,6 +1,6 @@
 """Kwon et al. 2022, “A Fast Post-Training Pruning Framework for Transformers”, as a baseline, from the paper.
 
-Search over masks by the Fisher diagonal (3.2), rearrangement inside layers (3.3), then mask tuning (3.4): one factor for
+Search over masks by the Fisher diagonal (4.1), rearrangement inside layers (4.2), then mask tuning (4.3): one factor for
 each kept head and neuron, by least squares to the original's outputs, layer by layer. Factors are folded into the weights.
 """
 import torch

@@ -1,6 +1,6 @@
 """Measure what the engine reaches, and peers beside it: `python benchmarks/run.py`.
 
-Writes `results.json` and the tables of `README.md` beside this file. Two threads, about forty minutes. Peers: TextPruner
+Writes `results.json` and the tables of `README.md` beside this file. Two threads, about half an hour. Peers: TextPruner
 needs an older transformers, so it runs in an environment of its own that `make benchmark` makes; Torch-Pruning runs here.
 """
 import argparse
@@ -27,7 +27,6 @@ HERE = Path(__file__).parent
 BUDGETS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.33, 0.25, 0.2, 0.15)
 PEER_BUDGETS = (0.5, 0.33, 0.25)
 CALIBRATION = 2048
-SCORED = 1024                   # so many of them are scored; repair sees all
 ZERO_SHOT = 1500                # sentences, to keep the whole near half an hour; the test set is used whole
 
 
@@ -46,7 +45,7 @@ class Bench:
         self.calibration = pl.load_intents("train", limit=CALIBRATION, seed=0)
         self.batches = mixed_batches(self.calibration, self.tokenizer)
         self.base = self.measure(self.model)
-        self.scores, self.scoring_seconds = timed(pl.importance, self.model, self.batches[:SCORED // 32])
+        self.scores, self.scoring_seconds = timed(pl.importance, self.model, self.batches)
         print("unpruned", self.base, flush=True)
 
     def measure(self, model) -> dict:
@@ -181,7 +180,7 @@ def main():
     torch.set_num_threads(2)
     warnings.simplefilter("ignore")
     bench = Bench(args.limit)
-    results = {"setting": {"torch": torch.__version__.split("+")[0], "threads": 2, "calibration sentences": CALIBRATION, "of which scored": SCORED,
+    results = {"setting": {"torch": torch.__version__.split("+")[0], "threads": 2, "calibration sentences": CALIBRATION,
                            "test sentences": len(bench.test), "zero-shot sentences": len(bench.zero_shot), "date": time.strftime("%Y-%m-%d")}, "unpruned": bench.base}
     scored = lambda function, keep, **options: (lambda model, s: (model, s + bench.scoring_seconds))(*timed(function, keep, **options))
     results["front"] = [bench.row("pruning_lessons", keep, *scored(bench.ours, keep)) for keep in BUDGETS]
