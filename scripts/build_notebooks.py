@@ -30,16 +30,14 @@ def read_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
     return notebook
 
 
-def versions(source: Path):
-    """(path, notebook not run) of what a source makes."""
-    yield NOTEBOOKS / f"{source.stem}.ipynb", read_source(source)
-    if SOLUTION.search(source.read_text("utf-8")):
-        yield NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True)
+def versions(source: Path) -> list:
+    """(path, notebook not run) of what a source makes: the learner's notebook and the solved one."""
+    return [(NOTEBOOKS / f"{source.stem}.ipynb", read_source(source)),
+            (NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True))]
 
 
-def keep_outputs(notebook, target: Path) -> bool:
-    """Take the outputs of the notebook that stands there, if its code is the same."""
-    old = nbformat.read(target, as_version=4) if target.exists() else None
+def keep_outputs(notebook, old) -> bool:
+    """Take the outputs of a notebook that was run, if its code is the same."""
     code = lambda n: [cell for cell in n.cells if cell.cell_type == "code"]
     if old is None or [c.source for c in code(old)] != [c.source for c in code(notebook)]:
         return False
@@ -48,22 +46,46 @@ def keep_outputs(notebook, target: Path) -> bool:
     return True
 
 
+def run(notebook, folder: Path) -> None:
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+
+
+def run_exercises(notebook, solved, folder: Path) -> None:
+    """The learner's notebook differs from the solved one in the exercises alone: only they are run, the rest is taken over."""
+    exercise = lambda cell, twin: cell.source != twin.source or "check(" in cell.source
+    pairs = [pair for pair in zip(notebook.cells, solved.cells) if pair[0].cell_type == "code"]
+    short = nbformat.v4.new_notebook(metadata=notebook.metadata, cells=[
+        cell for cell, twin in pairs if "setup" in cell.metadata.get("tags", ()) or exercise(cell, twin)])
+    run(short, folder)
+    for cell, twin in pairs:
+        if not exercise(cell, twin):
+            cell.outputs = twin.outputs
+        cell.execution_count = twin.execution_count
+
+
+def write(notebook, target: Path, metadata: dict) -> None:
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    notebook.metadata = metadata
+    nbformat.write(notebook, target)
+    print(f"{target.relative_to(NOTEBOOKS)}: {target.stat().st_size / 1e6:.2f} MB", flush=True)
+
+
 def main(names: list[str]) -> None:
     text_only = "--text" in names
     names = [name for name in names if name != "--text"]
     for source in sorted((NOTEBOOKS / "sources").glob("*.py")):
         if names and not any(source.stem.startswith(name) for name in names):
             continue
-        for target, notebook in versions(source):
-            metadata = dict(notebook.metadata)
-            target.parent.mkdir(exist_ok=True)
-            if not (text_only and keep_outputs(notebook, target)):
-                NotebookClient(notebook, timeout=300, resources={"metadata": {"path": target.parent}}).execute()
-            for cell in notebook.cells:
-                cell.metadata.pop("execution", None)
-            notebook.metadata = metadata
-            nbformat.write(notebook, target)
-            print(f"{target.relative_to(NOTEBOOKS)}: {target.stat().st_size / 1e6:.2f} MB")
+        (learners, learner), (solutions, solved) = versions(source)
+        metadata = dict(learner.metadata)
+        before = [nbformat.read(path, as_version=4) if path.exists() else None for path in (learners, solutions)]
+        if not (text_only and keep_outputs(learner, before[0]) and keep_outputs(solved, before[1])):
+            solutions.parent.mkdir(exist_ok=True)
+            run(solved, solutions.parent)
+            run_exercises(learner, solved, learners.parent)
+        write(learner, learners, metadata)
+        write(solved, solutions, metadata)
 
 
 if __name__ == "__main__":

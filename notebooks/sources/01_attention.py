@@ -36,10 +36,11 @@ from pathlib import Path
 
 REPOSITORY = "https://github.com/OWNER/pruning_lessons"
 if importlib.util.find_spec("pruning_lessons") is None:
-    clone = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").exists()), None)
+    folders = Path.cwd().resolve().parents
+    clone = next((p for p in folders if (p / "pyproject.toml").exists()), None)
     source = clone.as_uri() if clone else f"git+{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
-                    f"pruning-lessons[views] @ {source}"], check=True)
+                    f"pruning-lessons[views,train] @ {source}"], check=True)
     importlib.invalidate_caches()
 
 import statistics
@@ -60,27 +61,29 @@ pl.check_environment();
 #
 # A **recurrent neural network** (RNN) reads a sentence word by word. Its memory is one vector, rewritten at each step; an **LSTM**
 # has gates that decide what to keep. Step 7 needs the result of step 6, so steps cannot run side by side. **Attention**
-# compares all words with all words in one matrix product. Same input, same size, growing length:
+# compares all words with all words in one matrix product. Same input, same width, growing length:
 
 # %%
-D = 64
-lstm, mha = nn.LSTM(D, D, batch_first=True), nn.MultiheadAttention(D, 4, batch_first=True)
+D = 384                                       # as wide as the course's model
+lstm = nn.LSTM(D, D, batch_first=True)
+mha = nn.MultiheadAttention(D, 12, batch_first=True)
 
 
-def median_ms(call, repeats=9):
+def median_ms(call, repeats=21):
     times = []
     with torch.inference_mode():
-        for _ in range(repeats + 2):
+        for _ in range(10 + repeats):                       # ten to warm up
             start = time.perf_counter()
             call()
             times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[2:])
+    return statistics.median(times[10:])
 
 
-LENGTHS = [32, 64, 128, 256, 512]
+# %%
+LENGTHS = [8, 16, 32, 64, 128]
 inputs = [torch.randn(1, n, D) for n in LENGTHS]
 ms = {"LSTM": [median_ms(lambda: lstm(x)) for x in inputs],
-      "attention": [median_ms(lambda: mha(x, x, x, need_weights=False)) for x in inputs]}
+      "attention": [median_ms(lambda: mha(x, x, x)) for x in inputs]}
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for (name, times), style in zip(ms.items(), ("o-", "s--")):
@@ -89,11 +92,15 @@ ax.set(xlabel="words", ylabel="milliseconds", ylim=(0, None), xticks=LENGTHS,
        title="One step after the other, or all at once")
 ax.legend()
 plt.show()
-print(f"at {LENGTHS[-1]} words attention is {ms['LSTM'][-1] / ms['attention'][-1]:.1f} times as fast")
+for n, slow, fast in zip(LENGTHS, *ms.values()):
+    print(f"{n:4} words: LSTM {slow:5.2f} ms, attention {fast:5.2f} ms")
 
 # %% [markdown]
-# *The picture in words: milliseconds against the number of words. The LSTM's line climbs with every word; attention's stays
-# low.*
+# *The picture in words: milliseconds against the number of words. The LSTM's line lies above attention's and climbs with every
+# word.*
+#
+# Attention's work grows with the square of the length, so on a CPU a very long text closes the gap. What is gone is the waiting: no
+# step needs the one before, and a processor with many cores does all of them at once.
 #
 # The second weakness is memory. How much does the last output still depend on word $t$? Its gradient says so.
 
@@ -103,28 +110,29 @@ rnn, x = nn.RNN(D, D, batch_first=True), torch.randn(1, 60, D)
 
 
 def influence(outputs, x):
-    """The norm of the last output's gradient by each input, relative to the largest: (T,)"""
+    """Norm of the last output's gradient by each input, as a share of the largest: (T,)"""
     gradient, = torch.autograd.grad(outputs[0, -1].sum(), x)
     return (gradient[0].norm(dim=-1) / gradient[0].norm(dim=-1).max()).tolist()
 
 
 x.requires_grad_()
-found = {"RNN": influence(rnn(x)[0], x), "attention": influence(mha(x, x, x)[0], x)}
+found = {"RNN": influence(rnn(x)[0], x), "LSTM": influence(lstm(x)[0], x),
+         "attention": influence(mha(x, x, x)[0], x)}
 figure, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
-for (name, values), style in zip(found.items(), ("-", "--")):
+for (name, values), style in zip(found.items(), ("-", ":", "--")):
     ax.semilogy(range(-59, 1), values, style, label=name)
 ax.set(xlabel="word, counted back from the last", ylabel="influence on the last output",
-       title="The RNN forgets by a factor a step, attention does not")
+       title="Recurrence forgets by a factor a step, attention does not")
 ax.legend()
 plt.show()
-assert found["RNN"][0] < 1e-3 * max(found["attention"][0], 1e-3)
+assert max(found["RNN"][0], found["LSTM"][0]) < 1e-3 * found["attention"][0]
 
 # %% [markdown]
-# *The picture in words: influence on a logarithmic axis. The RNN's line falls steeply towards the first words; attention's is
-# flat but for the last word.*
+# *The picture in words: influence on a logarithmic axis. The lines of RNN and LSTM fall steeply towards the first words; attention's is
+# nearly flat.*
 #
-# Both networks are untrained. Training can slow the RNN's forgetting; LSTMs were invented for it (Hochreiter and Schmidhuber 1997).
-# But distance stays a cost, and for attention it is none.
+# All three are untrained. Training slows the forgetting, and LSTMs were invented to be trained so (Hochreiter and Schmidhuber 1997): their
+# gates can learn to stay open. But distance stays a cost there, and for attention it is none.
 #
 # ## What attention gave up: order
 #
@@ -134,8 +142,9 @@ assert found["RNN"][0] < 1e-3 * max(found["attention"][0], 1e-3)
 shuffle = torch.randperm(60)
 y = mha(x, x, x)[0]
 z = mha(x[:, shuffle], x[:, shuffle], x[:, shuffle])[0]
-print("outputs of the shuffled sentence are the shuffled outputs:", torch.allclose(z, y[:, shuffle], atol=1e-5))
-assert torch.allclose(z, y[:, shuffle], atol=1e-5)
+same = torch.allclose(z, y[:, shuffle], atol=1e-5)
+print("outputs of the shuffled sentence are the shuffled outputs:", same)
+assert same
 
 # %% [markdown]
 # So each word gets a vector added that says where it stands, its **positional embedding**. XLM-RoBERTa learned one for each
@@ -143,9 +152,9 @@ assert torch.allclose(z, y[:, shuffle], atol=1e-5)
 
 # %%
 CHECKPOINT = "embedded"
-model, tokenizer = pl.load(CHECKPOINT)
+model, tokenizer = pl.load(pl.prepare(CHECKPOINT))
 embeddings = model.base_model.embeddings
-first = embeddings.padding_idx + 1                  # positions start after the padding's number
+first = embeddings.padding_idx + 1         # positions start after the padding's number
 P = embeddings.position_embeddings.weight.detach()[first:first + 40]
 P = F.normalize(P - P.mean(0), dim=-1)
 
@@ -157,11 +166,13 @@ plt.show()
 near = (P[:-1] * P[1:]).sum(-1).mean()
 far = (P[:-20] * P[20:]).sum(-1).mean()
 print(f"neighbours {near:.2f}, twenty apart {far:.2f}")
-assert near > far
+
+# %% tags=["nbval-check-output"]
+pl.claim("neighbouring positions are more alike than distant ones", near > far)
 
 # %% [markdown]
-# *The picture in words: a square of cosines, position against position. The diagonal and what is near it are warm, far
-# corners are not.*
+# *The picture in words: a square of cosines, position against position. A warm band runs along the diagonal; beside it paler stripes,
+# warm and cold by turns: the vectors repeat a little, like waves.*
 
 # %% [markdown]
 # ## Query, key, value
@@ -176,22 +187,30 @@ assert near > far
 # %%
 TEXT = "Bill bought Oreos and salad. He also paid in cash."
 batch = tokenizer(TEXT, return_tensors="pt")
-tokens = [t.replace("▁", "") or "▁" for t in tokenizer.convert_ids_to_tokens(batch["input_ids"][0])]
+found = pl.attention_maps(model, tokenizer, TEXT)
+tokens = found.tokens
 BILL, HE = (batch.char_to_token(TEXT.index(word)) for word in ("Bill", "He"))
 print(" ".join(f"{i}:{t}" for i, t in enumerate(tokens)))
-maps = torch.stack(pl.attention_maps(model, tokenizer, TEXT).maps)[:, 0]      # (layers, heads, T, T)
+maps = torch.stack(found.maps)[:, 0]                    # (layers, heads, T, T)
 layer, head = divmod(int(maps[:, :, HE, BILL].argmax()), maps.shape[1])
 row = maps[layer, head, HE]
 
+# %% [markdown]
+# Some words fell into two tokens. `<s>` and `</s>`, which mark beginning and end, are called **separators**. Now look for the head that
+# looks from *He* to *Bill* most:
+
+# %%
 figure, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
-ax.bar(range(len(tokens)), row, color=["C1" if i == BILL else "C0" for i in range(len(tokens))],
-       hatch=["//" if i == BILL else "" for i in range(len(tokens))], edgecolor="black")
+colours, hatches = ["C0"] * len(tokens), [""] * len(tokens)
+colours[BILL], hatches[BILL] = "C1", "//"
+ax.bar(range(len(tokens)), row, color=colours, hatch=hatches, edgecolor="black")
 ax.set(xticks=range(len(tokens)), ylabel="share", ylim=(0, 1),
        title=f"Where “{tokens[HE]}” looks, layer {layer}, head {head}")
 ax.set_xticklabels(tokens, rotation=45, ha="right")
 plt.show()
-print(f"of {maps[:, :, 0, 0].numel()} heads, this one looks from “{tokens[HE]}” to “{tokens[BILL]}” most: "
-      f"{row[BILL]:.0%}; the shares add up to {row.sum():.2f}")
+print(f"of all {maps.shape[0] * maps.shape[1]} heads this one looks most from "
+      f"“{tokens[HE]}” to “{tokens[BILL]}”: {row[BILL]:.0%}; "
+      f"the shares add up to {row.sum():.2f}")
 assert abs(row.sum() - 1) < 1e-3
 
 # %% [markdown]
@@ -211,7 +230,10 @@ assert abs(row.sum() - 1) < 1e-3
 
 # %%
 def attention(Q, K, V, allowed=None):
-    """Q: (…, T, d), K and V: (…, S, d); allowed: bool (…, T, S) or None → (…, T, d) and the shares"""
+    """Q: (…, T, d); K, V: (…, S, d); allowed: bool (…, T, S) or None.
+
+    Gives the mixed values (…, T, d) and the shares (…, T, S).
+    """
     scores = Q @ K.transpose(-1, -2) / Q.shape[-1] ** 0.5           # (…, T, S)
     if allowed is not None:
         scores = scores.masked_fill(~allowed, -torch.inf)
@@ -220,7 +242,8 @@ def attention(Q, K, V, allowed=None):
 
 
 Q, K, V = torch.randn(3, 6, 32)
-assert torch.allclose(attention(Q, K, V)[0], F.scaled_dot_product_attention(Q, K, V), atol=1e-5)
+theirs = F.scaled_dot_product_attention(Q, K, V)
+assert torch.allclose(attention(Q, K, V)[0], theirs, atol=1e-5)
 print("by hand and by PyTorch: equal")
 
 # %% [markdown]
@@ -240,28 +263,30 @@ table(rows)
 # ## Many heads
 #
 # One softmax can follow one kind of relation. **Multi-head attention** cuts queries, keys and values into pieces, lets each piece look
-# for itself, puts the results side by side, and mixes them with an output matrix. Here it is with the weights of a layer of our model,
-# held against that layer:
+# for itself, puts the results side by side, and mixes them with an output matrix. The layer then adds what came in (the **residual**), and
+# brings each token's vector to one scale (**LayerNorm**). Here it is with the weights of every layer of our model, held against that layer:
 
 # %%
 @torch.no_grad()
-def multi_head_attention(block, x, heads):
-    """block: one layer's attention; x: (batch, T, d) → (batch, T, d)"""
-    matrices = block.self.query, block.self.key, block.self.value
-    Q, K, V = (m(x).unflatten(-1, (heads, -1)).transpose(1, 2) for m in matrices)   # (batch, heads, T, size)
-    mixed, shares = attention(Q, K, V)
-    together = mixed.transpose(1, 2).flatten(2)                     # (batch, T, heads · size)
-    return block.output.LayerNorm(x + block.output.dense(together)), shares
+def multi_head_attention(part, x, heads):
+    """part: a layer's attention; x: (batch, T, d) → its output (batch, T, d), the shares"""
+    matrices = part.self.query, part.self.key, part.self.value
+    Q, K, V = (m(x).unflatten(-1, (heads, -1)).transpose(1, 2) for m in matrices)
+    mixed, shares = attention(Q, K, V)                  # (batch, heads, T, size)
+    together = mixed.transpose(1, 2).flatten(2)         # (batch, T, heads · size)
+    return part.output.LayerNorm(x + part.output.dense(together)), shares
 
 
+# %%
 H = model.config.num_attention_heads
 with torch.no_grad():
     x = embeddings(input_ids=batch["input_ids"])
-    for i, layer_of in enumerate(model.base_model.encoder.layer):
-        mine, shares = multi_head_attention(layer_of.attention, x, H)
-        theirs = layer_of.attention(x)[0]
-        assert torch.allclose(mine, theirs, atol=1e-5) and torch.allclose(shares[0], maps[i], atol=1e-4)
-        x = layer_of(x)
+    for i, block in enumerate(model.base_model.encoder.layer):
+        mine, shares = multi_head_attention(block.attention, x, H)
+        theirs = block.attention(x)[0]
+        assert torch.allclose(mine, theirs, atol=1e-5)
+        assert torch.allclose(shares[0], maps[i], atol=1e-4)
+        x = block(x)
 print(f"all {i + 1} layers: outputs and shares by hand equal the model's; shapes "
       f"{tuple(mine.shape)} and {tuple(shares.shape)}")
 
@@ -282,14 +307,17 @@ boxes = {"self-attention": (0.5, 1, "C0"), "feed-forward": (0.5, 2.2, "0.85"),
          "masked self-attention": (4.5, 0.7, "C1"), "cross-attention": (4.5, 1.9, "C2"),
          "feed-forward ": (4.5, 3.1, "0.85")}
 for name, (left, bottom, colour) in boxes.items():
-    ax.add_patch(plt.Rectangle((left, bottom), 2.6, 0.7, facecolor=colour, edgecolor="black", alpha=0.6))
+    ax.add_patch(plt.Rectangle((left, bottom), 2.6, 0.7, facecolor=colour,
+                               edgecolor="black", alpha=0.6))
     ax.text(left + 1.3, bottom + 0.35, name, ha="center", va="center")
 arrow = dict(arrowstyle="->", linewidth=1.5)
-for x0, y0, x1, y1 in ((1.8, 0.4, 1.8, 1), (1.8, 1.7, 1.8, 2.2), (5.8, 0.2, 5.8, 0.7), (5.8, 1.4, 5.8, 1.9),
-                       (5.8, 2.6, 5.8, 3.1), (5.8, 3.8, 5.8, 4.2), (3.1, 2.55, 4.5, 2.25)):
+for x0, y0, x1, y1 in ((1.8, 0.4, 1.8, 1), (1.8, 1.7, 1.8, 2.2), (5.8, 0.2, 5.8, 0.7),
+                       (5.8, 1.4, 5.8, 1.9), (5.8, 2.6, 5.8, 3.1), (5.8, 3.8, 5.8, 4.2),
+                       (3.1, 2.55, 4.5, 2.25)):
     ax.annotate("", (x1, y1), (x0, y0), arrowprops=arrow)
-for left, bottom, words in ((1.8, 0.2, "the text"), (5.8, 0.02, "written so far"), (5.8, 4.3, "next word"),
-                            (3.8, 2.75, "keys, values"), (1.8, 3.3, "encoder"), (7.9, 1.9, "decoder")):
+for left, bottom, words in ((1.8, 0.2, "the text"), (5.8, 0.02, "written so far"),
+                            (5.8, 4.3, "next word"), (3.8, 2.75, "keys, values"),
+                            (1.8, 3.3, "encoder"), (7.9, 1.9, "decoder")):
     ax.text(left, bottom, words, ha="center", va="center", style="italic")
 ax.set(xlim=(0, 8.6), ylim=(-0.2, 4.5), title="Encoder and decoder, one layer of each")
 ax.axis("off")
@@ -303,21 +331,33 @@ plt.show()
 
 # %%
 torch.manual_seed(1)
-text, written = torch.randn(7, 16), torch.randn(5, 16)      # seven words read, five words written
-causal = torch.ones(5, 5).tril().bool()                     # word i may look at words 0 … i
-kinds = {"self\n(the text at itself)": attention(text, text, text)[1],
-         "masked self\n(what is written at what came before)": attention(written, written, written, causal)[1],
-         "cross\n(what is written at the text)": attention(written, text, text)[1]}
+text = torch.randn(7, 16)                  # seven words read
+written = torch.randn(5, 16)               # five words written
+causal = torch.ones(5, 5).tril().bool()    # word i may look at words 0 … i
+W_query, W_key = torch.randn(2, 16, 16) / 4
+
+
+def looks(askers, answerers, allowed=None):
+    """The shares, with a query and a key matrix as a layer has them; here random ones."""
+    return attention(askers @ W_query, answerers @ W_key, answerers, allowed)[1]
+
+
+kinds = {"self\n(the text at itself)": looks(text, text),
+         "masked self\n(at what came before)": looks(written, written, causal),
+         "cross\n(the written at the text)": looks(written, text)}
+assert kinds["masked self\n(at what came before)"].triu(1).max() == 0
+
+# %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for ax, (name, shares) in zip(axes, kinds.items()):
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), share in zip(torch.cartesian_prod(*map(torch.arange, shares.shape)).tolist(), shares.flatten()):
-        if share == 0:
-            ax.text(j, i, "×", ha="center", va="center", color="C3")
+    for i, row in enumerate(shares.tolist()):
+        for j, share in enumerate(row):
+            if share == 0:
+                ax.text(j, i, "×", ha="center", va="center", color="C3")
     ax.set(title=name, xlabel="key", ylabel="query")
     ax.title.set_fontsize(10)
 plt.show()
-assert kinds[list(kinds)[1]].triu(1).abs().max() == 0
 
 # %% [markdown]
 # *The picture in words: three grids of shares, a row for each query, a column for each key; darker is more. The second has a triangle of
@@ -333,34 +373,42 @@ pl.show_heads(model, tokenizer, TEXT, layer=layer)
 
 # %% [markdown]
 # In the small maps below it a **row** is the token that looks, a **column** the token that is looked at. A diagonal: each token looks at
-# itself. A line just below the diagonal: at the token before. A vertical stripe: everybody looks at one token, often a separator,
-# where little is to be learned. This is how a head says “nothing here for me” (Clark et al. 2019).
+# itself. A line just below the diagonal: at the token before; just above it: at the next token. Squares away from the diagonal, where a word
+# comes back: at the same word. A vertical stripe: everybody looks at one token, often a separator, where little is to be learned. This is how a
+# head says “nothing here for me” (Clark et al. 2019).
 #
-# How many heads do which? Let us count, on more sentences than one.
+# How many heads do which? Let us count, on forty sentences, each said twice, so that words come back.
 
 # %%
-sentences = pl.load_intents("test", limit=40, seed=0).sentences
-patterns = {"token before": 0, "itself": 0, "separators": 0}
-for sentence in sentences:
-    found = torch.stack(pl.attention_maps(model, tokenizer, sentence).maps)[:, 0]      # (layers, heads, T, T)
-    inner = found[:, :, 1:-1]                                       # the words' own rows
-    patterns["token before"] += found.diagonal(-1, 2, 3)[..., :-1].mean(-1) / len(sentences)
-    patterns["itself"] += found.diagonal(0, 2, 3)[..., 1:-1].mean(-1) / len(sentences)
-    patterns["separators"] += (inner[..., 0] + inner[..., -1]).mean(-1) / len(sentences)
+patterns = dict.fromkeys(("token before", "token after", "same word", "separators"), 0)
+for sentence in pl.load_intents("test", limit=40, seed=0).sentences:
+    twice = f"{sentence} {sentence}"
+    found = torch.stack(pl.attention_maps(model, tokenizer, twice).maps)[:, 0]
+    ids = torch.tensor(tokenizer(twice)["input_ids"])
+    again = (ids[:, None] == ids).fill_diagonal_(False)       # elsewhere, not itself
+    rows = found[:, :, 1:-1]                                  # the words' own rows
+    patterns["token before"] += found.diagonal(-1, 2, 3)[..., 1:-1].mean(-1) / 40
+    patterns["token after"] += found.diagonal(1, 2, 3)[..., 1:-1].mean(-1) / 40
+    patterns["same word"] += (rows * again[1:-1]).sum(-1).mean(-1) / 40
+    patterns["separators"] += (rows[..., 0] + rows[..., -1]).mean(-1) / 40
+for name, share in patterns.items():
+    print(f"{name:12} half of the attention or more in {(share >= 0.5).sum()} heads")
 
-figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.5), layout="constrained")
-for ax, (name, share) in zip(axes, patterns.items()):
+# %%
+figure, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+for ax, (name, share) in zip(axes.flat, patterns.items()):
     shown = ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     l, h = divmod(int(share.argmax()), share.shape[1])
-    ax.plot(h, l, "o", markersize=13, fillstyle="none", color="C3")
-    ax.set(title=f"{name}\nmost: layer {l}, head {h}, {share.max():.0%}", xlabel="head", ylabel="layer",
+    ax.plot(h, l, "o", markersize=15, fillstyle="none", color="C3")
+    ax.set(title=f"{name}\nmost: layer {l}, head {h}, {share.max():.0%}",
+           xlabel="head", ylabel="layer",
            xticks=range(0, share.shape[1], 2), yticks=range(0, share.shape[0], 2))
-figure.colorbar(shown, ax=axes, label="mean share of attention", shrink=0.8)
+figure.colorbar(shown, ax=axes, label="mean share of attention", shrink=0.7)
 plt.show()
 
 # %% [markdown]
-# *The picture in words: three grids, a row for each layer, a column for each head; the darker, the more of its attention the head spends on
-# the token before, on the token itself, on the separators. A ring marks the strongest, named in the title.*
+# *The picture in words: four grids, a row for each layer, a column for each head; the darker, the more of its attention the head spends on
+# the token before, on the token after, on the same word elsewhere, on the separators. A ring marks the strongest, named in the title.*
 #
 # Heads that do the same job are candidates for pruning (lesson 05). Now all of them at a glance, the **model view**: rows are layers, columns are
 # heads. Find one of each kind.
@@ -396,8 +444,10 @@ explore(TEXT, l, h)
 # %%
 try:
     import ipywidgets as w
-    text = w.Text(TEXT, description="sentence", continuous_update=False, layout=w.Layout(width="520px"))
-    which = (w.IntSlider(l, 0, maps.shape[0] - 1, description="layer", continuous_update=False),
+    text = w.Text(TEXT, description="sentence", continuous_update=False,
+                  layout=w.Layout(width="520px"))
+    which = (w.IntSlider(l, 0, maps.shape[0] - 1, description="layer",
+                         continuous_update=False),
              w.IntSlider(h, 0, H - 1, description="head", continuous_update=False))
     controls = dict(zip(("sentence", "layer", "head"), (text, *which)))
     display(text, *which, w.interactive_output(explore, controls))
@@ -483,7 +533,8 @@ pl.check("01.split_heads", split_heads)
 #
 # ## What to remember
 #
-# - Recurrence is sequential and forgets by a factor a step. Attention is parallel, and distance costs nothing.
+# - Recurrence goes step by step, and what is far is easily forgotten. In attention near and far cost the same, and all steps run at once; but
+#   every pair costs.
 # - Attention sees no order; positional embeddings bring it.
 # - Each token has a query, a key and a value, in each head.
 # - A row looks, a column is looked at. Looking is not understanding.

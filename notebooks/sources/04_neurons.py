@@ -37,7 +37,8 @@ from pathlib import Path
 
 REPOSITORY = "https://github.com/OWNER/pruning_lessons"
 if importlib.util.find_spec("pruning_lessons") is None:
-    clone = next((p for p in Path.cwd().resolve().parents if (p / "pyproject.toml").exists()), None)
+    folders = Path.cwd().resolve().parents
+    clone = next((p for p in folders if (p / "pyproject.toml").exists()), None)
     source = clone.as_uri() if clone else f"git+{REPOSITORY}"
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
                     f"pruning-lessons[views,train] @ {source}"], check=True)
@@ -62,21 +63,22 @@ pl.check_environment();
 
 # %%
 CHECKPOINT = "embedded"
-model, tokenizer = pl.load(CHECKPOINT)
+model, tokenizer = pl.load(pl.prepare(CHECKPOINT))
 model.requires_grad_(False)                      # we train no weights in this lesson
 L, N = pl.Masks.keep_all(model).neurons.shape    # layers, neurons in each
 
 
 def by_length(data):
     """Sentences of like length share a batch: less padding, same answers (lesson 02)."""
-    return data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
+    lengths = [len(ids) for ids in tokenizer(data.sentences)["input_ids"]]
+    return data.subset(sorted(range(len(data)), key=lengths.__getitem__))
 
 
 train = by_length(pl.load_intents("train", limit=192, seed=0))
 calibration = list(train.batches(tokenizer, batch_size=16))
 validation = pl.load_intents("validation", limit=200, seed=0)
-test = pl.load_intents("test", limit=240, seed=0)
-unseen = pl.load_intents("zero_shot", limit=180, seed=0)
+test = pl.load_intents("test", limit=200, seed=0)
+unseen = pl.load_intents("zero_shot", limit=160, seed=0)
 
 
 def accuracy(pruned, data):
@@ -86,7 +88,9 @@ def accuracy(pruned, data):
 whole = pl.summary(model)
 share = whole.parts["feed-forward"][1] / whole.macs
 print(f"{L} layers × {N:,} neurons; they do {share:.0%} of the multiplications")
-assert share > 0.5
+
+# %% tags=["nbval-check-output"]
+pl.claim("more than half of all work is done by neurons", share > 0.5)
 
 # %% [markdown]
 # More than half of all work is done by neurons. That makes them the first place to save time.
@@ -100,7 +104,7 @@ assert share > 0.5
 # %%
 METHODS = ("random", "magnitude", "activation", "taylor", "fisher")
 scores = {method: pl.importance(model, calibration, method) for method in METHODS}
-KEEP = round(0.4 * N) * L                        # neurons that stay, in all layers together
+KEEP = round(0.4 * N) * L              # neurons that stay, in all layers together
 
 
 def keep_neurons(method, k, **options):
@@ -108,24 +112,33 @@ def keep_neurons(method, k, **options):
 
 
 start = accuracy(model, validation)
-chosen = {method: accuracy(keep_neurons(method, KEEP), validation) for method in METHODS}
+chosen = {method: accuracy(keep_neurons(method, KEEP), validation)
+          for method in METHODS}
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 2.8), layout="constrained")
-bars = ax.barh(list(chosen), [100 * a for a in chosen.values()], color="C0", edgecolor="black")
+bars = ax.barh(list(chosen), [100 * a for a in chosen.values()], color="C0",
+               edgecolor="black")
 for bar, hatch in zip(bars, ("", "//", "\\\\", "xx", "..")):
     bar.set_hatch(hatch)
 ax.bar_label(bars, fmt="%.0f", padding=3)
 ax.axvline(100 * start, color="black", linestyle="--", label="unpruned")
 ax.set(xlabel="accuracy on validation sentences, %", xlim=(0, 108),
        title=f"{KEEP / (L * N):.0%} of the neurons stay: the choice decides")
-ax.legend(loc="lower right")
+ax.legend(loc="lower center", bbox_to_anchor=(0.72, 0))
 plt.show()
-assert min(chosen["fisher"], chosen["taylor"]) > chosen["random"] + 0.1
+
+# %% tags=["nbval-check-output"]
+pl.claim("fisher and taylor keep at least ten points more than dice",
+         min(chosen["fisher"], chosen["taylor"]) > chosen["random"] + 0.1)
+pl.claim("magnitude does no better than dice", chosen["magnitude"] < chosen["random"] + 0.05)
 
 # %% [markdown]
 # *The picture in words: five bars, one for each way to choose, with their accuracy at the end; a dashed line marks the
 # unpruned model. The two gradient scores, taylor and fisher, stand well above random.*
+#
+# And magnitude? It does no better than dice. Sizes of weights say little about what a neuron is for; further below a table shows that
+# magnitude agrees with none of the other scores.
 
 # %% [markdown]
 # ## What a neuron is
@@ -144,7 +157,7 @@ assert min(chosen["fisher"], chosen["taylor"]) > chosen["random"] + 0.1
 def tokens_into(module, batches):
     """What goes into `module` at every real token: (tokens, width)."""
     seen = []
-    hook = module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         for batch in batches:
             model(batch["input_ids"], attention_mask=batch["attention_mask"])
@@ -153,6 +166,7 @@ def tokens_into(module, batches):
     return torch.cat([x[b["attention_mask"].bool()] for x, b in zip(seen, batches)])
 
 
+# %%
 HERE = 3 * L // 4                                # the layer that we look at
 layer = model.base_model.encoder.layer[HERE]
 first, second = layer.intermediate.dense, layer.output.dense     # d → neurons → d
@@ -218,15 +232,14 @@ print("fisher, by hand and by the library: equal,", tuple(by_hand.shape))
 # relation (**Spearman's** rank correlation).
 
 # %%
-ranks = torch.stack([scores[m].neurons.flatten().argsort().argsort().float() for m in METHODS])
-agree = torch.corrcoef(ranks)
-assert agree[4, 3] > agree[4, 1] and agree[0, 1:].abs().max() < 0.1
+ranks = [scores[m].neurons.flatten().argsort().argsort() for m in METHODS]
+agree = torch.corrcoef(torch.stack(ranks).float())
 rows = [(m, *(f"{r:.2f}" for r in row)) for m, row in zip(METHODS, agree)]
 table([("ranks agree", *METHODS), *rows])
 
 # %% [markdown]
-# The two gradient scores are closer to each other than fisher is to magnitude. Random agrees with none, as it should. Now the
-# scores themselves:
+# The two gradient scores agree best. Random agrees with none, as it should. Magnitude's row looks much the same. Now the scores
+# themselves:
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, layout="constrained")
@@ -236,18 +249,22 @@ for ax, method in zip(axes, ("magnitude", "activation", "fisher")):
     top[method] = (s.sort(descending=True).values[:len(s) // 10].sum() / s.sum()).item()
     ax.hist((s / s.mean()).log10().clamp(-3.5, 2).numpy(), bins=55, range=(-3.5, 2),
             color="C0", edgecolor="black", linewidth=0.3)
-    ax.axvline((s.median() / s.mean()).log10(), color="black", linestyle="--", label="median")
+    median = (s.median() / s.mean()).log10()
+    ax.axvline(median, color="black", linestyle="--", label="median")
     ax.set(title=f"{method}: the top tenth\nholds {top[method]:.0%} of the sum",
            xlabel="score / mean", xticks=[-3, -2, -1, 0, 1],
            xticklabels=["0.001", "0.01", "0.1", "1", "10"])
 axes[0].set_ylabel("neurons")
 axes[0].legend(loc="upper left")
 plt.show()
-assert top["fisher"] > top["activation"] and top["fisher"] > top["magnitude"]
+
+# %% tags=["nbval-check-output"]
+pl.claim("by fisher the top tenth of the neurons holds more than half of the sum",
+         top["fisher"] > 0.5)
 
 # %% [markdown]
-# *The picture in words: three histograms on a logarithmic axis with the median dashed; each title says which share of
-# the whole sum the best tenth of neurons holds. That share is largest for fisher.*
+# *The picture in words: three histograms on a logarithmic axis with the median dashed; the leftmost bar holds all that lie lower. Each title
+# says which share of the whole sum the best tenth of neurons holds. That share is largest for fisher.*
 #
 # The more unequal the scores, the more can go cheaply. By fisher, a few neurons do much of what counts.
 
@@ -262,17 +279,19 @@ assert top["fisher"] > top["activation"] and top["fisher"] > top["magnitude"]
 # %%
 def log_p(batches):
     with torch.inference_mode():
-        return torch.cat([model(b["input_ids"], attention_mask=b["attention_mask"]).logits
-                          for b in batches]).log_softmax(-1)
+        logits = [model(b["input_ids"], attention_mask=b["attention_mask"]).logits
+                  for b in batches]
+    return torch.cat(logits).log_softmax(-1)
 
 
 def cut_one(i, share, method="fisher"):
-    """Masks that remove this share of the lowest neurons of layer i, and nothing else."""
+    """Masks that remove this share of layer i's lowest neurons, and nothing else."""
     masks = pl.Masks.keep_all(model)
     masks.neurons[i, scores[method].neurons[i].argsort()[:round(share * N)]] = False
     return masks
 
 
+# %%
 probe = list(by_length(validation.subset(range(80))).batches(tokenizer))
 truth = torch.cat([b["labels"] for b in probe])
 reference = log_p(probe)
@@ -293,22 +312,25 @@ ax.bar(at - 0.2, kl["random"], 0.4, label="half removed at random",
        color="C1", hatch="//", edgecolor="black")
 ax.bar(at + 0.2, kl["fisher"], 0.4, label="half removed by fisher",
        color="C0", edgecolor="black")
-ax.set(xlabel="the one layer that is cut", xticks=at, ylabel="KL divergence", yscale="log",
-       title="Every layer alone, cut by half: how far do the answers move?")
+ax.set(xlabel="the one layer that is cut", xticks=at, ylabel="KL divergence",
+       yscale="log", title="Every layer alone, cut by half: how far do answers move?")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)
 plt.show()
 order = torch.tensor(kl["random"]).argsort()
 print(f"at random, minds least: layer {order[0]} | minds most: layer {order[-1]}")
-print(f"accuracy lost by one cut: {100 * min(lost):.1f} to {100 * max(lost):.1f} points")
-assert sum(kl["fisher"]) < sum(kl["random"])
-assert max(lost) < (start - chosen["random"]) / 2
+print(f"accuracy lost by one cut: {100 * min(lost):.1f} "
+      f"to {100 * max(lost):.1f} points")
+
+# %% tags=["nbval-check-output"]
+pl.claim("cuts chosen by fisher move the answers less than dice do",
+         sum(kl["fisher"]) < sum(kl["random"]))
 
 # %% [markdown]
 # *The picture in words: for each layer two bars on a logarithmic axis, half removed at random (hatched) and half chosen by fisher
 # (plain). Over all layers together the chosen cut moves the answers less. The lines below name the extremes.*
 #
-# Compare the last line with the first picture of this lesson: one layer alone is forgiven, all layers at once are not.
-# Errors add up on the way through the network. Keep that in mind for the repair.
+# One layer cut by half is forgiven, even where dice choose. Sixty percent out of every layer at once were not, in the first picture. Errors
+# add up on the way through the network. Keep that in mind for the repair.
 
 # %% [markdown]
 # ## Choose under a budget
@@ -318,7 +340,8 @@ assert max(lost) < (start - chosen["random"]) / 2
 # (`even=True`), which is what tools need that cannot store uneven layers.
 
 # %%
-overall = {m: pl.select(scores[m], model, keep_neurons=KEEP) for m in ("fisher", "magnitude")}
+overall = {m: pl.select(scores[m], model, keep_neurons=KEEP)
+           for m in ("fisher", "magnitude")}
 figure, ax = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
 for (method, masks), marker, line in zip(overall.items(), "os", ("-", "--")):
     ax.plot(masks.neurons.sum(1).tolist(), marker=marker, linestyle=line,
@@ -332,6 +355,8 @@ plt.show()
 # %% [markdown]
 # *The picture in words: neurons kept in each layer. Fisher (circles) and magnitude (squares) give every layer another number; the
 # dotted line is the same number for all.*
+#
+# Hold this against the scan: does the layer that minds least keep the fewest neurons? Scan and scores are two looks at one question.
 
 # %%
 rows = [("rule", "over all layers", "even")]
@@ -343,8 +368,10 @@ rows.append(("fisher, each neuron for itself", f"{single:.1%}", ""))
 table(rows)
 
 # %% [markdown]
-# Read the table before you believe a rule: which is better depends on the score, the budget, and the model. An uneven choice needs
-# scores that mean the same in every layer. Gradients of one loss do. Sizes of weights need not, for a LayerNorm rescales what comes out.
+# Read the table before you believe a rule, and remember that with 200 sentences one answer is half a point. Fisher's two numbers are nearly the
+# same. Where magnitude gains by being uneven, look at the picture: it empties the last layer, which the scan found to mind least. An uneven
+# choice is safe when scores mean the same in every layer. Gradients of one loss do. Sizes of weights need not, for a LayerNorm rescales what
+# comes out.
 #
 # The last row leaves out a step that `select` takes by itself when it has gradients, **rearrangement**. The diagonal $I_j$
 # looks at each neuron alone. But what is lost together is $\sum_i \big(\sum_{j\,\text{gone}} g_{ij}\big)^2$: two neurons whose
@@ -374,8 +401,8 @@ print(f"MACs: {whole.macs / after.macs:.2f} times fewer; "
 pl.latency({"whole": model, f"{KEEP / (L * N):.0%} of the neurons": small})
 
 # %% [markdown]
-# Time falls, and less than the number of neurons does: attention is still whole. The second number of the first line is the
-# limit of this lesson (**Amdahl's law**). Heads come next, in lesson 05.
+# Time falls, and less than the number of neurons does: attention is still whole. The second number of the MACs line is what would be left
+# if *all* neurons went, the limit of this lesson (**Amdahl's law**). Heads come next, in lesson 05.
 #
 # ### Round numbers
 #
@@ -396,7 +423,9 @@ with torch.inference_mode():
 ms = {n: statistics.median(t[5:]) for n, t in times.items()}
 full = statistics.mean(ms[n] for n in ms if n % 8 == 0)
 odd = statistics.mean(ms[n] for n in ms if n % 2)
+print(f"an odd width takes {odd / full:.2f} times as long as a multiple of 8")
 
+# %%
 figure, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
 for eight, marker, label in ((True, "o", "multiples of 8"), (False, "x", "others")):
     widths = [n for n in ms if (n % 8 == 0) == eight]
@@ -405,11 +434,10 @@ ax.set(xlabel="neurons", ylabel="ms", ylim=(0, 1.4 * max(ms.values())),
        title="One feed-forward part, 256 tokens")
 ax.legend(loc="lower right", ncol=2)
 plt.show()
-print(f"an odd width takes {odd / full:.2f} times as long as a multiple of 8")
 
 # %% [markdown]
 # *The picture in words: milliseconds for widths next to each other; circles are multiples of 8, crosses the others. The
-# line below compares their means.*
+# line above it compares their means.*
 #
 # On a CPU the difference is often small; on graphics cards, whose units take fixed blocks, it can be large. Rounding costs next to
 # nothing, so do it: `multiple=16` buys neurons in blocks.
@@ -432,24 +460,25 @@ assert all(n % 16 == 0 for n in counts)
 #
 # $$W' = \arg\min_{W'} \;\lVert X W'^\top + b - Y\rVert^2 + \lambda \lVert W' - W\rVert^2$$
 #
-# Set the derivative to zero. With $T = Y - b$:
+# Set the derivative to zero. With $Z = Y - b$:
 #
-# $$2X^\top(XW'^\top - T) + 2\lambda(W' - W)^\top = 0 \quad\Longrightarrow\quad
-# (X^\top X + \lambda I)\,W'^\top = X^\top T + \lambda W^\top$$
+# $$2X^\top(XW'^\top - Z) + 2\lambda(W' - W)^\top = 0 \quad\Longrightarrow\quad
+# (X^\top X + \lambda I)\,W'^\top = X^\top Z + \lambda W^\top$$
 #
 # $G = X^\top X$ is the **Gram matrix**: neurons × neurons, however many tokens went in. One linear system, solved exactly:
 
 # %%
-def ridge(X, T, W, lam):
-    """X: (tokens, kept), T: (tokens, d), W: (d, kept) → the new W: (d, kept)."""
-    X, T, W = X.double(), T.double(), W.double()
+def ridge(X, Z, W, lam):
+    """X: (tokens, kept), Z: (tokens, d), W: (d, kept) → the new W: (d, kept)."""
+    X, Z, W = X.double(), Z.double(), W.double()
     G = X.T @ X                                  # (kept, kept)
-    C = X.T @ T                                  # (kept, d)
+    C = X.T @ Z                                  # (kept, d)
     I = torch.eye(len(G), dtype=G.dtype)
     return torch.linalg.solve(G + lam * I, C + lam * W.T).T.float()
 
 
-masks_one = cut_one(HERE, 0.8)                   # a fifth stays in this layer, all in others
+# %%
+masks_one = cut_one(HERE, 0.8)        # a fifth stays in this layer, all in the others
 kept = masks_one.neurons[HERE]
 W = second.weight[:, kept]
 
@@ -460,13 +489,14 @@ def inputs_and_targets(batches):
     return a[:, kept], a @ second.weight.T
 
 
-def error(W, X, T):
-    """What is missed, relative to how much T varies: 1 is no better than its mean."""
-    return ((X @ W.T - T).norm() / (T - T.mean(0)).norm()).item()
+def error(W, X, Z):
+    """What is missed, relative to how much Z varies: 1 is no better than its mean."""
+    return ((X @ W.T - Z).norm() / (Z - Z.mean(0)).norm()).item()
 
 
-X, T = inputs_and_targets(calibration)
-print(f"{len(X):,} tokens, {X.shape[1]} neurons kept; unrepaired error {error(W, X, T):.2f}")
+X, Z = inputs_and_targets(calibration)
+print(f"{len(X):,} tokens, {X.shape[1]} neurons kept; "
+      f"unrepaired error {error(W, X, Z):.2f}")
 
 # %% [markdown]
 # How strong should $\lambda$ be? It has the unit of $G$, so we give it as a share of the mean of $G$'s diagonal. To see both ends we
@@ -480,23 +510,28 @@ LAMBDAS = [10.0 ** e for e in range(-6, 3)]
 refitted = {lam: ridge(*few, W, lam * unit) for lam in LAMBDAS}
 errors = {lam: (error(new, *few), error(new, *other)) for lam, new in refitted.items()}
 best = min(errors, key=lambda lam: errors[lam][1])
+before, after = error(W, *other), errors[best][1]
+print(f"other sentences: {before:.2f} before repair, {after:.2f} after")
 
+# %%
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 ax.semilogx(LAMBDAS, [e[1] for e in errors.values()], "o-", label="other sentences")
 ax.semilogx(LAMBDAS, [e[0] for e in errors.values()], "s--", label="fitted sentences")
-ax.axhline(error(W, *other), color="black", linestyle=":", label="others, unrepaired")
+ax.axhline(before, color="black", linestyle=":", label="others, unrepaired")
 ax.axvline(best, color="gray", linewidth=1)
-ax.annotate(" best", (best, 0.02), color="black")
+ax.annotate(" best λ", (best, 0.02), color="black")
 ax.set(xlabel="λ, as a share of the mean of G's diagonal", ylabel="relative error",
        ylim=(0, None), title="The error falls; too small a λ learns by heart")
-ax.legend(loc="lower right")
+ax.legend(loc="center left")
 plt.show()
-print(f"other sentences: {error(W, *other):.2f} before repair, {errors[best][1]:.2f} after")
-assert errors[best][1] < 0.9 * error(W, *other) and errors[LAMBDAS[0]][0] < errors[best][0]
+
+# %% tags=["nbval-check-output"]
+pl.claim("on sentences not fitted, repair makes the error smaller", after < 0.9 * before)
 
 # %% [markdown]
-# *The picture in words: relative error against λ. At the far right nothing moves, and both curves lie at the unrepaired error.
-# To the left the error on the fitted sentences falls; on others it is lowest at the marked λ.*
+# *The picture in words: relative error against λ. At the far right little moves, and both curves come near the unrepaired error. To the
+# left the error on the fitted sentences keeps falling. On others it is lowest at the marked λ; further left it can be worse than no
+# repair at all.*
 #
 # ## Repair the whole model
 #
@@ -510,18 +545,18 @@ assert errors[best][1] < 0.9 * error(W, *other) and errors[LAMBDAS[0]][0] < erro
 # With only one layer cut we can follow it. Ten lines, the same weights:
 
 # %%
-LAM = 0.01
 half = calibration[::2]
-one = pl.repair(pl.prune(model, masks_one), model, half, ridges=(LAM,))
+one = pl.repair(pl.prune(model, masks_one), model, half, ridges=(best,))
 
-X, T = inputs_and_targets(half)
+X, Z = inputs_and_targets(half)
 spread = tokens_into(layer.output.LayerNorm, half).var(dim=1, keepdim=True).sqrt()
-A = (torch.cat([X, torch.ones(len(X), 1)], dim=1) / spread).double()  # (tokens, kept + 1)
-B = ((T + second.bias) / spread).double()                             # (tokens, d)
-old = torch.cat([W, second.bias[:, None]], dim=1).double()            # (d, kept + 1)
+ones = torch.ones(len(X), 1)
+A = (torch.cat([X, ones], dim=1) / spread).double()           # (tokens, kept + 1)
+B = ((Z + second.bias) / spread).double()                     # (tokens, d)
+old = torch.cat([W, second.bias[:, None]], dim=1).double()    # (d, kept + 1)
 G = A.T @ A
-penalty = (LAM * G.diagonal()[:-1].mean()).repeat(len(G))
-penalty[-1] = 0                                                       # the bias is free
+penalty = (best * G.diagonal()[:-1].mean()).repeat(len(G))
+penalty[-1] = 0                                               # the bias is free
 new = torch.linalg.solve(G + penalty.diag(), A.T @ B + penalty[:, None] * old.T).T
 
 theirs = one.base_model.encoder.layer[HERE].output.dense
@@ -549,9 +584,12 @@ rows = [("model", "test", "zero-shot languages")]
 for name, found in (("whole", intact), (f"{FEW:,} neurons", plain["fisher", 0.2]),
                     ("the same, repaired", repaired["fisher", 0.2])):
     rows.append((name, *(f"{a:.1%}" for a in found)))
-assert repaired["fisher", 0.2][0] > plain["fisher", 0.2][0]
 assert pl.summary(fixed).macs == pl.summary(cut).macs
 table(rows)
+
+# %% tags=["nbval-check-output"]
+pl.claim("repair brings back more than five points of test accuracy",
+         repaired["fisher", 0.2][0] > plain["fisher", 0.2][0] + 0.05)
 
 # %%
 name = f"{FEW / (L * N):.0%} of the neurons"
@@ -559,6 +597,7 @@ pl.latency({"whole": model, name: cut, "the same, repaired": fixed}, repeats=20)
 
 # %% [markdown]
 # The repaired model has the same shapes as the cut one, so it costs no time at all. No label was used, and no gradient step was taken.
+# (Is a repaired model even *better* than the whole one in some column? With so few sentences that is luck, see lesson 00.)
 #
 # ## The sweep
 #
@@ -566,16 +605,16 @@ pl.latency({"whole": model, name: cut, "the same, repaired": fixed}, repeats=20)
 # were trained on, and languages that were not. This is the longest cell of the lesson.
 
 # %%
-SHARES, REPAIRED = (0.6, 0.4, 0.2, 0.1), (0.4, 0.2, 0.1)
+SHARES, REPAIRED = (0.6, 0.4, 0.2), (0.4, 0.2)
 WAYS = ("fisher", "magnitude", "random")
 kept_masks = {}
-del cut, fixed, small                            # memory for the next ones
+del cut, fixed, small                  # memory for the next ones
 for way in WAYS:
     plain[way, 1.0], kept_masks[way, 1.0] = intact, pl.Masks.keep_all(model)
     for s in SHARES:
         masks = pl.select(scores[way], model, keep_neurons=round(s * N) * L)
         kept_masks[way, s] = masks
-        if (way, s) in plain:                    # done above
+        if (way, s) in plain:          # done above
             continue
         cut = pl.prune(model, masks)
         plain[way, s] = report(cut)
@@ -593,20 +632,24 @@ for side, (ax, title) in enumerate(zip(axes, titles)):
                 linestyle="--", markerfacecolor="white", label=way, **style)
         ax.plot(percent(REPAIRED), percent(repaired[way, s][side] for s in REPAIRED),
                 linestyle="-", label=f"{way}, repaired", **style)
-    ax.set(title=title, xlabel="neurons that stay, %", xlim=(104, 6), ylim=(0, 102))
+    ax.set(title=title, xlabel="neurons that stay, %", xlim=(104, 14), ylim=(0, 102))
     ax.grid(alpha=0.3)
 axes[0].set_ylabel("accuracy, %")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncol=3)
 plt.show()
 
+# %%
 at_few = {way: (plain[way, 0.2][0], repaired[way, 0.2][0]) for way in WAYS}
-assert plain["fisher", 0.4][0] > plain["random", 0.4][0] + 0.1
-assert all(after > before for before, after in at_few.values())
-assert at_few["random"][1] > at_few["magnitude"][0]
 spread = [max(a) - min(a) for a in zip(*at_few.values())]
 print(f"at {0.2:.0%} of the neurons the best and the worst score are "
       f"{100 * spread[0]:.0f} points apart, repaired {100 * spread[1]:.0f}")
-assert spread[1] < spread[0]
+
+# %% tags=["nbval-check-output"]
+pl.claim("at a fifth of the neurons repair helps whichever score chose",
+         all(after > before for before, after in at_few.values()))
+pl.claim("there dice with repair beat magnitude without",
+         at_few["random"][1] > at_few["magnitude"][0])
+pl.claim("repair brings the scores closer together", spread[1] < spread[0])
 
 # %% [markdown]
 # *The picture in words: two panels, trained and zero-shot languages; accuracy against the share of neurons that stay,
@@ -614,7 +657,8 @@ assert spread[1] < spread[0]
 # with filled markers are repaired, and lie above their dashed ones at a fifth of the neurons.*
 
 # %%
-rows = [("neurons that stay", "score", "test", "repaired", "zero-shot", "zero-shot, repaired")]
+rows = [("neurons that stay", "score", "test", "repaired",
+         "zero-shot", "zero-shot, repaired")]
 for s in REPAIRED:
     for way in WAYS:
         (a, b), (c, e) = plain[way, s], repaired[way, s]
@@ -641,23 +685,26 @@ def show(way, share):
     level = (s / s.mean()).clamp(min=1e-4).log10()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.7), layout="constrained")
     left.hist([level[stay].numpy(), level[~stay].numpy()], bins=40, stacked=True,
-              color=["C0", "white"], edgecolor="black", linewidth=0.4, label=["stay", "go"])
+              color=["C0", "white"], edgecolor="black", linewidth=0.4,
+              label=["stay", "go"])
     left.set(xlabel="log10 of score / mean", ylabel="neurons",
              title=f"{way}: {share:.0%} stay")
     left.legend(loc="upper left")
     right.bar(range(L), stay.sum(1).tolist(), color="C0", edgecolor="black")
     right.set(xlabel="layer", xticks=range(L), ylim=(0, N), ylabel="neurons that stay")
-    mended = repaired.get((way, share))
-    right.set_title(f"test {plain[way, share][0]:.0%}, zero-shot {plain[way, share][1]:.0%}"
-                    + (f"\nrepaired {mended[0]:.0%} and {mended[1]:.0%}" if mended else ""))
+    title = f"test {plain[way, share][0]:.0%}, zero-shot {plain[way, share][1]:.0%}"
+    if (way, share) in repaired:
+        on_test, on_unseen = repaired[way, share]
+        title += f"\nrepaired {on_test:.0%} and {on_unseen:.0%}"
+    right.set_title(title)
     plt.show()
 
 
 show("fisher", 0.2)
 
 # %% [markdown]
-# *The picture in words: left, a histogram of fisher scores; filled bars are neurons that stay, white ones go, and those are the low
-# scores. Right, a bar for each layer: the neurons it keeps. The title gives the accuracies.*
+# *The picture in words: left, a histogram of fisher scores; filled bars are neurons that stay, white ones go, mostly low scores. The two
+# overlap, because rearrangement keeps some low ones and lets some higher ones go; the leftmost bar holds all that lie lower. Right, a bar for each layer: the neurons it keeps. The title gives the accuracies.*
 
 # %%
 try:
@@ -768,8 +815,8 @@ pl.check("04.refit", refit)
 #
 # ## Sources
 #
-# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: Fisher scores and search (sections 3.1, 3.2), rearrangement
-#   (3.3), tuning by least squares (3.4).
+# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: Fisher scores and search (section 4.1), rearrangement
+#   (4.2), tuning by least squares (4.3).
 # - Michel, Levy, Neubig 2019, *Are Sixteen Heads Really Better than One?*: gates and their gradients (section 4).
 # - Molchanov et al. 2017, *Pruning Convolutional Neural Networks for Resource Efficient Inference*: Taylor scores (section 2).
 # - Yang et al. 2022, *TextPruner*: neurons of XLM-R, even and uneven.
