@@ -231,7 +231,8 @@ ax.bar(at - 0.2, [100 * accuracy_before.by_language[x] for x in languages], 0.4,
        label="original", color="#1f5a99")
 ax.bar(at + 0.2, [100 * accuracy_after.by_language[x] for x in languages], 0.4,
        label="half removed at random", color="#f2b134", hatch="//", edgecolor="black")
-ax.set(xticks=at, xticklabels=languages, xlabel="language", ylabel="accuracy, %", ylim=(0, 105),
+ax.set(xticks=at, xticklabels=languages, xlabel="language",
+       ylabel="accuracy, %", ylim=(0, 105),
        title=f"Random pruning: {accuracy_before.accuracy:.0%} right before, "
              f"{accuracy_after.accuracy:.0%} after")
 ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=2)

@@ -131,7 +131,8 @@ plt.show()
 # %% tags=["nbval-check-output"]
 pl.claim("fisher and taylor keep at least ten points more than dice",
          min(chosen["fisher"], chosen["taylor"]) > chosen["random"] + 0.1)
-pl.claim("magnitude does no better than dice", chosen["magnitude"] < chosen["random"] + 0.05)
+pl.claim("magnitude does no better than dice",
+         chosen["magnitude"] < chosen["random"] + 0.05)
 
 # %% [markdown]
 # *The picture in words: five bars, one for each way to choose, with their accuracy at the end; a dashed line marks the
