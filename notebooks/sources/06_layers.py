@@ -83,7 +83,7 @@ print(f"{L} layers, {start:.1%} on test sentences")
 # Left: each layer removed alone. Right: a third of the layers removed at once, by three rules that people use.
 
 # %%
-K = L // 3
+K = max(2, L // 3)
 alone = [accuracy(without([i])) for i in range(L)]
 rules = {"top": "the last", "bottom": "the first", "alternate": "every other"}
 dropped = {rule: pl.layers_to_drop(model, K, rule) for rule in rules}
