@@ -70,7 +70,7 @@ def browser_page(outside: list):
         browser.close()
 
 
-def open_and_run(page, address: str, notebook: str, seconds: int = 240) -> None:
+def open_and_run(page, address: str, notebook: str, seconds: int = 600) -> None:
     """Open a notebook, choose Run > Run All Cells, and wait until the last cell is done."""
     page.goto(f"{address}/lab/tree/{notebook}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
