@@ -38,6 +38,10 @@ class Intents:
         pick = lambda values: [values[i] for i in places]
         return Intents(pick(self.sentences), pick(self.labels), pick(self.languages), self.label_names)
 
+    def by_length(self) -> "Intents":
+        """Short sentences first, so that little of a batch is padding."""
+        return self.subset(sorted(range(len(self)), key=lambda i: len(self.sentences[i])))
+
 
 @lru_cache
 def _rows() -> list[dict]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from .layers import block_influence
 from .masks import Masks, _hooks, gates
 from .models import embed, finish, head_size, heads_per_layer, layers_of, neurons_per_layer
 
@@ -118,24 +119,24 @@ def _blank(model) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _activation(model, batches, method: str, seed: int) -> Scores:
     heads, neurons = _blank(model)
-    influence, tokens, size = torch.zeros(len(layers_of(model))), 0, head_size(model)
+    tokens, size = 0, head_size(model)
     for batch in batches:
         ids, mask = _inputs(model, batch)
         x, bias = embed(model, ids, mask)
         real = mask.bool()
         tokens += int(real.sum())
         for i, layer in enumerate(layers_of(model)):
-            context = layer.attention.self(x, bias)[0][real].unflatten(1, (-1, size))        # (tokens, heads, head size)
+            attended = layer.attention.self(x, bias)[0]                                      # (batch, T, heads · head size)
+            context = attended[real].unflatten(1, (-1, size))                                # (tokens, heads, head size)
             weight = layer.attention.output.dense.weight.unflatten(1, (-1, size))            # (d, heads, head size)
             added = torch.einsum("nhs,dhs->nhd", context, weight).norm(dim=-1)               # (tokens, heads)
             heads[i, :added.shape[1]] += added.sum(0).cpu()
-            middle = layer.attention.output(layer.attention.self(x, bias)[0], x)
-            active = layer.intermediate(middle)[real].abs().sum(0) * layer.output.dense.weight.norm(dim=0)
-            neurons[i, :len(active)] += active.cpu()
-            after = layer(x, bias)
-            influence[i] += (1 - F.cosine_similarity(x[real], after[real], dim=-1)).sum().cpu()
-            x = after
-    return Scores(heads / tokens, neurons / tokens, influence / tokens, method)
+            middle = layer.attention.output(attended, x)                                     # (batch, T, d)
+            active = layer.intermediate(middle)                                              # (batch, T, neurons)
+            norms = active[real].abs().sum(0) * layer.output.dense.weight.norm(dim=0)
+            neurons[i, :len(norms)] += norms.cpu()
+            x = layer.output(active, middle)
+    return Scores(heads / tokens, neurons / tokens, block_influence(model, batches), method)
 
 
 @torch.no_grad()

@@ -38,7 +38,7 @@ def evaluate(model, tokenizer, data: Intents, batch_size: int = 64) -> Evaluatio
         raise ValueError(f"model: has {labels} labels and is a {type(model).__name__}, "
                          f"must be a classifier with the data's {len(data.label_names)} labels (task='intents')")
     # Sentences of like length share a batch: less padding, same answers.
-    data = _by_length(data)
+    data = data.by_length()
     device, training, right = next(model.parameters()).device, model.training, []
     model.eval()
     try:
@@ -53,15 +53,11 @@ def evaluate(model, tokenizer, data: Intents, batch_size: int = 64) -> Evaluatio
 def _evaluate_onnx(classifier, data: Intents, batch_size: int) -> Evaluation:
     if classifier.labels != data.label_names:
         raise ValueError(f"model: its {len(classifier.labels)} labels are not the data's {len(data.label_names)}")
-    data, right = _by_length(data), []
+    data, right = data.by_length(), []
     for start in range(0, len(data), batch_size):
         found = classifier.logits(data.sentences[start:start + batch_size]).argmax(1)
         right += [int(f) == label for f, label in zip(found, data.labels[start:])]
     return _evaluation(right, data)
-
-
-def _by_length(data: Intents) -> Intents:
-    return data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
 
 
 def _evaluation(right: list[bool], data: Intents) -> Evaluation:

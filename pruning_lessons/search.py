@@ -87,7 +87,7 @@ def greedy_layer_pruning(model, tokenizer, data: Intents, drop: int, recover: Ca
     if recover is not None and not callable(recover) or recover_each and recover is None:
         raise ValueError(f"recover: is {recover!r}, must be a function that trains the model it is given"
                          + ("" if recover_each else ", or None"))
-    batches = _prepare(tokenizer, data)
+    batches = list(data.by_length().batches(tokenizer, batch_size=64))
     journal = _journal(resume, model, batches, {"search": "greedy", "objective": objective, "recover": bool(recover),
                                                 "recover_each": recover_each},
                        {"start": None, "order": [], "scores": [], "tried": [], "without": [], "recoveries": 0})
@@ -121,7 +121,7 @@ def best_layers(model, tokenizer, data: Intents, drop: int, resume: str | Path |
     `objective` may change: it decides at the end.
     """
     count = _check(model, tokenizer, data, drop, objective)
-    batches = _prepare(tokenizer, data)
+    batches = list(data.by_length().batches(tokenizer, batch_size=64))
     journal = _journal(resume, model, batches, {"search": "exact", "drop": drop}, {"batches": 0})
     state, ways = journal.state, [(), *reversed(list(combinations(range(count), drop)))]     # (): the whole model
     totals = journal.tensors.get("totals", torch.zeros(len(ways), 2, dtype=torch.float64))
@@ -219,12 +219,6 @@ def _check(model, tokenizer, data: Intents, drop: int, objective: str) -> int:
         raise ValueError(f"objective: is {objective!r}, must be one of {sorted(OBJECTIVES)}")
     evaluate(model, tokenizer, data.subset([0][:len(data)]))         # raises if model and data do not fit
     return count
-
-
-def _prepare(tokenizer, data: Intents) -> list[dict]:
-    """Batches of sentences of like length."""
-    places = sorted(range(len(data)), key=lambda i: len(data.sentences[i]))
-    return list(data.subset(places).batches(tokenizer, batch_size=64))
 
 
 def _journal(resume, model, batches: list[dict], settings: dict, state: dict) -> Journal:

@@ -202,7 +202,8 @@ class _Trainer:
             raise ValueError(f"folder: the processes found {done.tolist()} steps there, all must see the same folder")
 
     def run(self, data: Intents, validation: Intents | None, progress: bool) -> None:
-        plan, state, seed = _batches(self.tokenizer, data, self.options["batch_size"]), self.state, self.options["seed"]
+        plan = list(data.by_length().batches(self.tokenizer, self.options["batch_size"]))
+        state, seed = self.state, self.options["seed"]
         processes, mine = self.accelerator.num_processes, self.accelerator.process_index
         per_epoch = -(-len(plan) // processes)                           # steps
         total = per_epoch * self.options["epochs"]
@@ -304,12 +305,6 @@ def _shares(batches: int, seed: int, processes: int) -> list[list[int]]:
     random.Random(seed).shuffle(order)
     per_process = -(-batches // processes)
     return [(order * processes)[i:per_process * processes:processes] for i in range(processes)]
-
-
-def _batches(tokenizer, data: Intents, size: int) -> list[dict]:
-    """Batches of sentences of like length, so that little is padding."""
-    order = sorted(range(len(data)), key=lambda i: len(data.sentences[i]))
-    return list(data.subset(order).batches(tokenizer, size))
 
 
 def _digest(data: Intents) -> str:

@@ -22,10 +22,6 @@ TEST, ZERO_SHOT, VALIDATION = (pl.load_intents(*split) for split in
                                (("test", None, 1500, 0), ("zero_shot", None, 1000, 0), ("validation", None, 600, 0)))
 
 
-def by_length(data: pl.Intents) -> pl.Intents:
-    return data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
-
-
 def accuracies(model, tokenizer) -> dict:
     sets = {"validation": VALIDATION, "test": TEST, "zero_shot": ZERO_SHOT}
     return {name: pl.evaluate(model, tokenizer, data).accuracy for name, data in sets.items()}
@@ -87,7 +83,7 @@ def others(model, tokenizer, batches: list[dict]):
 def main():
     torch.set_num_threads(2)
     model, tokenizer = pl.load()
-    batches = list(by_length(pl.load_intents("train", limit=1024, seed=0)).batches(tokenizer))
+    batches = list(pl.load_intents("train", limit=1024, seed=0).by_length().batches(tokenizer))
     whole, starts = encoder_macs(model), list(candidates(model, tokenizer, batches))
     made = {keep: make_student(keep, starts, model, tokenizer, batches, whole) for keep in BUDGETS}
     students = {f"{keep:.0%}": student for keep, (student, _) in made.items()}

@@ -67,14 +67,8 @@ model, tokenizer = pl.load(pl.prepare(CHECKPOINT))
 model.requires_grad_(False)                      # we train no weights in this lesson
 L, N = pl.Masks.keep_all(model).neurons.shape    # layers, neurons in each
 
-
-def by_length(data):
-    """Sentences of like length share a batch: less padding, same answers (lesson 02)."""
-    lengths = [len(ids) for ids in tokenizer(data.sentences)["input_ids"]]
-    return data.subset(sorted(range(len(data)), key=lengths.__getitem__))
-
-
-train = by_length(pl.load_intents("train", limit=192, seed=0))
+# Sentences of like length share a batch: less padding, same answers (lesson 02).
+train = pl.load_intents("train", limit=192, seed=0).by_length()
 calibration = list(train.batches(tokenizer, batch_size=16))
 validation = pl.load_intents("validation", limit=200, seed=0)
 test = pl.load_intents("test", limit=200, seed=0)
@@ -293,7 +287,7 @@ def cut_one(i, share, method="fisher"):
 
 
 # %%
-probe = list(by_length(validation.subset(range(80))).batches(tokenizer))
+probe = list(validation.subset(range(80)).by_length().batches(tokenizer))
 truth = torch.cat([b["labels"] for b in probe])
 reference = log_p(probe)
 right = lambda p: (p.argmax(-1) == truth).float().mean().item()
@@ -685,8 +679,8 @@ def show(way, share):
     s, stay = scores[way].neurons, kept_masks[way, share].neurons
     level = (s / s.mean()).clamp(min=1e-4).log10()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.7), layout="constrained")
-    left.hist([level[stay].numpy(), level[~stay].numpy()], bins=40, stacked=True,
-              color=["C0", "white"], edgecolor="black", linewidth=0.4,
+    left.hist([level[stay].numpy(), level[~stay].numpy()], 40, histtype="stepfilled",
+              stacked=True, color=["C0", "white"], edgecolor="black",
               label=["stay", "go"])
     left.set(xlabel="log10 of score / mean", ylabel="neurons",
              title=f"{way}: {share:.0%} stay")

@@ -65,11 +65,7 @@ model, tokenizer = pl.load(pl.prepare(CHECKPOINT))
 L, H = pl.Masks.keep_all(model).heads.shape
 
 
-def by_length(data):
-    return data.subset(sorted(range(len(data)), key=lambda i: len(data.sentences[i])))
-
-
-train = by_length(pl.load_intents("train", limit=256, seed=0))
+train = pl.load_intents("train", limit=256, seed=0).by_length()
 calibration = list(train.batches(tokenizer, batch_size=16))
 validation = pl.load_intents("validation", limit=200, seed=0)
 test = pl.load_intents("test", limit=200, seed=0)
