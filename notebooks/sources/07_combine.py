@@ -345,8 +345,8 @@ table(rows)
 # %% [markdown]
 # Read it line by line. How much of the speed is the runtime's, how much the cut's, how much int8's? The gains stack, but do not quite multiply: what the
 # cut took away, a faster runtime cannot speed up again. (`make lab` lets PyTorch's idle threads sleep, which is fair to whatever else runs on your
-# machine and makes a single sentence slower in PyTorch. The sweep below was timed without that, so its ratios are smaller.) Look at the last two columns with care: 200 sentences, so two points are four answers. The
-# picture below has more of them.
+# machine and makes a single sentence slower in PyTorch. The sweep below was timed without that, so its ratios differ.) Look at the last two
+# columns with care: 200 sentences, so two points are four answers. The picture below has more of them.
 #
 # ## The front
 #
@@ -392,8 +392,9 @@ def draw(chosen):
                 x, y = place(POINTS[keep, kind])
                 ax.plot(x, y, style, markeredgecolor="black",
                         label=label if keep == 1 else None)
+                least = keep == min(keep for keep, _ in POINTS)
                 ax.annotate(f"{keep:.0%}", (x, y), textcoords="offset points",
-                            xytext=(7, -10), fontsize=8)
+                            xytext=(-25, -3) if least else (7, -10), fontsize=8)
         for i, (lesson, p) in enumerate(OTHERS.items()):
             ax.plot(*place(p), "D", color="white", markeredgecolor="gray",
                     label="other lessons" if i == 0 else None)

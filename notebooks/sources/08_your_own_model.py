@@ -159,8 +159,8 @@ print(f"{len(data)} lines, {len(unique)} different texts: {third} for each set")
 print(f"median length: {sorted(lengths)[third // 2]} tokens; LENGTH is {LENGTH}")
 
 # %%
-order = sorted(range(min(CALIBRATION, third)), key=lengths.__getitem__)
-batches = list(calibration.subset(order).batches(tokenizer, 16))
+some = calibration.subset(range(min(CALIBRATION, third))).by_length()
+batches = list(some.batches(tokenizer, 16))             # of like length: less padding
 
 # %% [markdown]
 # ## Before

@@ -89,13 +89,14 @@ def open_and_run(page, address: str, notebook: str, seconds: int = 600) -> None:
 
 
 def photograph(page, file: Path) -> None:
-    """The whole notebook in one picture."""
+    """The whole notebook in one picture, or in several (…-1.png, …): Chromium draws 16,384 pixels at most."""
     file.parent.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
     page.set_viewport_size({"width": 1300, "height": min(height + 150, 16_000)})
-    page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
-    page.wait_for_timeout(1500)
-    page.screenshot(path=file)
+    for number, top in enumerate(range(0, height, 16_000 - 150)):
+        page.evaluate(f"document.querySelector('.jp-WindowedPanel-outer').scrollTop = {top}")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=file.with_stem(f"{file.stem}-{number}") if number else file)
     page.set_viewport_size({"width": 1300, "height": 1000})
 
 
