@@ -65,7 +65,8 @@ pl.check_environment();
 # <code>PRUNING_LESSONS_CHECKPOINT=FacebookAI/xlm-roberta-base</code> before you start Jupyter, or change
 # <code>CHECKPOINT</code> below in each lesson (1.1 GB from the hub; a folder will do, too). That model has never been trained
 # on intents, so <code>prepare</code> first fine-tunes it, once, and keeps the result for all lessons. It shows how long that
-# takes: about an hour on two cores of a CPU, minutes on a GPU as Colab has it; after an interruption it goes on where it was. What the
+# takes: by the time of its steps about an hour on two cores of a CPU; on a GPU as Colab has it minutes, we estimate, and have not
+# measured it. After an interruption it goes on where it was. What the
 # lessons say about numbers is about the embedded model; lines that start with ✓ or ✗ tell what is true of yours.</details>
 
 # %% tags=["nbval-check-output"]

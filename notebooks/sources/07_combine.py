@@ -394,7 +394,7 @@ def draw(chosen):
                         label=label if keep == 1 else None)
                 least = keep == min(keep for keep, _ in POINTS)
                 ax.annotate(f"{keep:.0%}", (x, y), textcoords="offset points",
-                            xytext=(-25, -3) if least else (7, -10), fontsize=8)
+                            xytext=(-9, -15) if least else (7, -10), fontsize=8)
         for i, (lesson, p) in enumerate(OTHERS.items()):
             ax.plot(*place(p), "D", color="white", markeredgecolor="gray",
                     label="other lessons" if i == 0 else None)
