@@ -196,8 +196,13 @@ class LatencyTable(Table):
         return self.rest + sum(_between(self.attention, n) for n in heads) + sum(_between(self.feed_forward, n) for n in neurons)
 
     def measured(self, model, masks: Masks) -> tuple[float, float]:
-        """(promised, measured) milliseconds: the model is pruned and timed as the table was."""
-        return self.promise(masks), next(iter(latency(prune(model, masks), **self.setting).median.values()))
+        """(promised, measured) milliseconds for `model` pruned with `masks`.
+
+        Whole and pruned model are timed in turns, as the table was, and their ratio is applied to the table's time of the
+        whole: that the machine is slower or faster than it was then does not count.
+        """
+        ratio = latency({"whole": model, "pruned": prune(model, masks)}, **self.setting).ratio["pruned"]
+        return self.promise(masks), self.promise(Masks.keep_all(model)) / ratio
 
 
 def _between(points: dict[int, float], n: int) -> float:
@@ -212,7 +217,8 @@ def latency_table(model, batch_size: int = 1, length: int = 24, threads: int | N
     """Measure how long one layer takes, by its number of heads and by its number of neurons, zero included.
 
     All layers are cut alike, all such models are timed in turns, and differences between them are shared out over the
-    layers (Kurtic et al. 2023, ZipLM, section 3.2, times single layers instead). Made monotone: fewer parts never cost more.
+    layers (Kurtic et al. 2023, ZipLM, section 3.2, times single layers instead). Isotonic regression makes them monotone:
+    fewer parts never cost more.
     """
     n, setting = max(len(layers_of(model)), 1), dict(batch_size=batch_size, length=length, threads=threads)
     most_heads, most_neurons = max(heads_per_layer(model), default=0), max(neurons_per_layer(model), default=0)
@@ -228,10 +234,21 @@ def latency_table(model, batch_size: int = 1, length: int = 24, threads: int | N
     models = {("a", h): cut(h, 0) for h in head_points} | {("f", w): cut(0, w) for w in neuron_points if w}
     times = latency(models, repeats=repeats, **setting).median
     empty = times["a", 0]
-    rising = lambda points: dict(zip(points, torch.tensor([max(points[p], 0.0) for p in points]).cummax(0).values.tolist()))
-    attention = rising({h: (times["a", h] - empty) / n for h in head_points})
-    feed_forward = rising({0: 0.0} | {w: (times["f", w] - empty) / n for w in neuron_points if w})
+    attention = _rising({h: (times["a", h] - empty) / n for h in head_points})
+    feed_forward = _rising({0: 0.0} | {w: (times["f", w] - empty) / n for w in neuron_points if w})
     return LatencyTable(attention, feed_forward, empty, setting)
+
+
+def _rising(points: dict[int, float]) -> dict[int, float]:
+    """The rising curve nearest to the points by least squares; the first point is no time at all.
+
+    Value i is the largest, over all starts up to i, of the smallest mean from there to an end not before i (isotonic
+    regression by the max-min formula; Robertson, Wright, Dykstra 1988, section 1.4).
+    """
+    places, values = list(points), list(points.values())
+    mean = lambda start, end: sum(values[start:end]) / (end - start)
+    fit = [max(min(mean(a, b) for b in range(i + 1, len(values) + 1)) for a in range(i + 1)) for i in range(len(values))]
+    return {places[0]: 0.0} | {place: max(value, 0.0) for place, value in zip(places[1:], fit[1:])}
 
 
 def _within_latency(choice: _Choice, table: LatencyTable, budget: float, bins: int = 4000) -> Masks:

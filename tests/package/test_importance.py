@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import pruning_lessons as pl
 from pruning_lessons.importance import METHODS, Scores, importance
-from pruning_lessons.selection import LatencyTable, encoder_macs, latency_table, rearranged, select, unit_macs
+from pruning_lessons.selection import LatencyTable, _rising, encoder_macs, latency_table, rearranged, select, unit_macs
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import make  # noqa: E402
@@ -221,6 +221,19 @@ def test_latency_budget_is_an_exact_knapsack():
         assert worth(masks) >= best - 1e-6
     with pytest.raises(ValueError, match="max_latency_ms.*0.1.*0.30"):
         select(scores, model, max_latency_ms=0.1, table=table)
+
+
+@given(st.lists(st.floats(-1, 3), min_size=1, max_size=8))
+def test_times_become_the_nearest_rising_curve(values):
+    points = dict(enumerate([0.0, *values]))
+    fit = list(_rising(points).values())
+    assert fit[0] == 0 and fit == sorted(fit)
+    if values == sorted(values) and min(values) >= 0:
+        assert fit == pytest.approx(list(points.values()))
+    # No rising curve of a coarse grid lies nearer.
+    error = lambda curve: sum((c - v) ** 2 for c, v in zip(curve, values))
+    for curve in itertools.combinations_with_replacement([0, 0.5, 1, 2, 3], len(values)):
+        assert error(fit[1:]) <= error(curve) + 1e-9
 
 
 def test_a_measured_table_keeps_its_promise_in_kind():
