@@ -369,8 +369,8 @@ plt.show()
 # %% [markdown]
 # ## Read the pictures
 #
-# **Head view**: lines from each token (left) to those it looks at (right), one colour a head. Choose the layer above, and double-click a colour to see that head alone: the one that looked
-# from *He* to *Bill*, say.
+# **Head view**: lines from each token (left) to those it looks at (right), one colour a head. Choose the layer above, and double-click a
+# colour to see that head alone: the one that looked from *He* to *Bill*, say.
 
 # %%
 pl.show_heads(model, tokenizer, TEXT, layer=layer)

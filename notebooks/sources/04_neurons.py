@@ -698,7 +698,7 @@ def show(way, share):
 show("fisher", 0.2)
 
 # %% [markdown]
-# *The picture in words: left, a histogram of fisher scores; filled bars are neurons that stay, white ones go, mostly low scores. The two
+# *The picture in words: left, a histogram of fisher scores; the filled area is neurons that stay, the white one those that go, mostly low scores. The two
 # overlap, because rearrangement keeps some low ones and lets some higher ones go; the leftmost bar holds all that lie lower. Right, a bar for each layer: the neurons it keeps. The title gives the accuracies.*
 
 # %%

@@ -30,7 +30,7 @@ def course(tmp_path_factory):
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_lesson_runs_on_another_checkpoint(source, course, tmp_path):
     notebook = read_source(source, solved=True)
-    # Without ipywidgets: each widget has its fallback, and nbclient now and then waits for ever on a widget's output.
+    # Without ipywidgets, so that what stands in for each widget runs as well.
     notebook.cells.insert(0, nbformat.v4.new_code_cell("import sys; sys.modules['ipywidgets'] = None"))
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
     shown = "".join(str(output.get("text", "")) for cell in notebook.cells for output in cell.get("outputs", []))

@@ -227,7 +227,7 @@ def test_latency_budget_is_an_exact_knapsack():
 def test_times_become_the_nearest_rising_curve(values):
     points = dict(enumerate([0.0, *values]))
     fit = list(_rising(points).values())
-    assert fit[0] == 0 and fit == sorted(fit)
+    assert fit[0] == 0 and all(after >= before - 1e-12 for before, after in zip(fit, fit[1:]))
     if values == sorted(values) and min(values) >= 0:
         assert fit == pytest.approx(list(points.values()))
     # No rising curve of a coarse grid lies nearer.
