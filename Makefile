@@ -28,7 +28,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 # In the tests nothing reaches the network, kernels of notebooks included.
 GUARD := PYTHONPATH=$(CURDIR)/tests/guard
 
-.PHONY: lab test test-package test-notebooks test-browser notebooks benchmark env chromium clean
+.PHONY: lab test lint test-package test-notebooks test-browser notebooks benchmark env chromium clean
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
@@ -44,6 +44,9 @@ test: $(VENV)/.test chromium
 
 test-package: $(VENV)/.test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/package
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 test-notebooks: $(VENV)/.test
 	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks

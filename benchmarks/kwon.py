@@ -1,48 +1,64 @@
-"""Kwon et al. 2022, “A Fast Post-Training Pruning Framework for Transformers”, as a baseline, from the paper.
+"""Kwon et al. 2022, “A Fast Post-Training Pruning Framework for Transformers”, as a baseline, from
+the paper.
 
-Search over masks by the Fisher diagonal (4.1), rearrangement inside layers (4.2), then mask tuning (4.3): one factor for
-each kept head and neuron, by least squares to the original's outputs, layer by layer. Factors are folded into the weights.
+Search over masks by the Fisher diagonal (4.1), rearrangement inside layers (4.2), then mask tuning
+(4.3): one factor for each kept head and neuron, by least squares to the original's outputs, layer
+by layer. Factors are folded into the weights.
 """
+
 import torch
-
-from pruning_lessons.models import head_size, layers_of
-from pruning_lessons.repair import _places, _States
-
-
-class MaskTuning(_States):
-    """As repair, but each output matrix may only be rescaled, head by head or neuron by neuron."""
-
-    def __init__(self, *args, group: int):
-        super().__init__(*args)
-        self.group = group
-
-    def _refit(self, output, inputs, targets, ridges):
-        dense, size = output.dense, self.group if output.dense.in_features == self.width else 1
-        weight = dense.weight                                             # (d, in)
-        units = weight.shape[1] // size
-        gram, right = torch.zeros(units, units, dtype=torch.float64), torch.zeros(units, dtype=torch.float64)
-        fold = lambda matrix: matrix.view(units, size, units, size).sum((1, 3))
-        inner = weight.T @ weight                                         # (in, in)
-        for x, wanted, mine, real in zip(inputs, targets, self.mine, self.real):
-            x, rest = x[real], (wanted - mine)[real] - dense.bias
-            gram += fold((x.T @ x) * inner).double()
-            right += (x * (rest @ weight)).sum(0).view(units, size).sum(1).double()
-        if units:
-            damp = 1e-3 * gram.diagonal().mean() * torch.eye(units, dtype=torch.float64)
-            factors = 1 + torch.linalg.solve(gram + damp, right - gram @ torch.ones(units, dtype=torch.float64))
-            if factors.abs().max() <= 10:                                 # the paper's guard against degenerate fits
-                weight.mul_(factors.repeat_interleave(size).to(weight.dtype))
-        return [output.LayerNorm(mine + dense(x)) for x, mine in zip(inputs, self.mine)]
+from torch import Tensor
 
 
 @torch.no_grad()
 def tune_masks(pruned, original, batches):
-    """`pruned` with the factors folded in, in place."""
-    batches, places = list(batches), _places(pruned, original)
-    states = MaskTuning(pruned, original, batches, [False] * len(batches), group=head_size(original))
-    for new, layer in enumerate(layers_of(pruned)):
-        states.width = layer.attention.output.dense.in_features
-        states.attention(layer, places[new], ())
-        states.width = -1
-        states.feed_forward(layer, places[new], places[new], ())
+    """`pruned` with the factors folded in, in place; it has all of the original's layers."""
+    size = original.config.hidden_size // original.config.num_attention_heads
+    masks, reals, mine, theirs = [], [], [], []
+    for batch in batches:
+        ids, mask = batch["input_ids"], batch["attention_mask"]
+        hidden = original.base_model.embeddings(input_ids=ids)  # (batch, T, d), both models' alike
+        masks.append((1 - mask[:, None, None].float()) * torch.finfo(torch.float32).min)
+        reals.append(mask.bool())
+        mine.append(hidden)
+        theirs.append(hidden)
+
+    def tuned(output, inputs: list[Tensor], targets: list[Tensor], group: int) -> list[Tensor]:
+        """Rescale the columns of `output.dense`, `group` at a time; what follows the LayerNorm."""
+        weight, bias = output.dense.weight, output.dense.bias
+        rests = [t - m - bias for t, m in zip(targets, mine)]
+        pairs = [(x[real], rest[real]) for x, rest, real in zip(inputs, rests, reals)]
+        weight.mul_(_factors(weight, pairs, group).repeat_interleave(group))
+        return [output.LayerNorm(m + output.dense(x)) for x, m in zip(inputs, mine)]
+
+    for layer, goal in zip(pruned.base_model.encoder.layer, original.base_model.encoder.layer):
+        inputs = [layer.attention.self(x, mask)[0] for x, mask in zip(mine, masks)]
+        attended = [goal.attention.self(x, mask)[0] for x, mask in zip(theirs, masks)]
+        wanted = [x + goal.attention.output.dense(a) for x, a in zip(theirs, attended)]
+        mine = tuned(layer.attention.output, inputs, wanted, size)
+        middle = [goal.attention.output.LayerNorm(x) for x in wanted]
+
+        inputs = [layer.intermediate(x) for x in mine]
+        wanted = [x + goal.output.dense(goal.intermediate(x)) for x in middle]
+        mine = tuned(layer.output, inputs, wanted, 1)
+        theirs = [goal.output.LayerNorm(x) for x in wanted]
     return pruned
+
+
+def _factors(weight: Tensor, pairs: list[tuple[Tensor, Tensor]], group: int) -> Tensor:
+    """One factor for every `group` columns of `weight` (d, in), by least squares: (units,).
+
+    pairs: inputs (tokens, in) and what they should give beside the bias, (tokens, d).
+    """
+    units = weight.shape[1] // group
+    gram, right = torch.zeros(units, units).double(), torch.zeros(units).double()
+    inner = weight.T @ weight  # (in, in)
+    for x, rest in pairs:
+        gram += ((x.T @ x) * inner).view(units, group, units, group).sum((1, 3)).double()
+        right += (x * (rest @ weight)).sum(0).view(units, group).sum(1).double()
+    if not units:
+        return weight.new_ones(0)
+    damp = 1e-3 * gram.diagonal().mean() * torch.eye(units).double()
+    factors = 1 + torch.linalg.solve(gram + damp, right - gram @ torch.ones(units).double())
+    # the paper's guard against degenerate fits
+    return (factors if factors.abs().max() <= 10 else torch.ones(units)).to(weight.dtype)

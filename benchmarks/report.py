@@ -1,4 +1,5 @@
 """Write `README.md` from `results.json`: `python benchmarks/report.py`."""
+
 import json
 from pathlib import Path
 
@@ -6,33 +7,62 @@ HERE = Path(__file__).parent
 
 
 def table(head: list[str], rows) -> str:
-    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] + ["---:"] * (len(head) - 1)) + " |"]
+    lines = [
+        "| " + " | ".join(head) + " |",
+        "| " + " | ".join(["---"] + ["---:"] * (len(head) - 1)) + " |",
+    ]
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
 def write(r: dict) -> None:
-    front = table(["MACs kept", "accuracy kept", "zero-shot kept", "seconds"],
-                  [(f"{x['macs']:.1%}", f"{x['kept']:.1%}", f"{x['kept_zero_shot']:.1%}", f"{x['seconds']:.0f}") for x in r["front"]])
+    front = table(
+        ["MACs kept", "accuracy kept", "zero-shot kept", "seconds"],
+        [
+            (
+                f"{x['macs']:.1%}",
+                f"{x['kept']:.1%}",
+                f"{x['kept_zero_shot']:.1%}",
+                f"{x['seconds']:.0f}",
+            )
+            for x in r["front"]
+        ],
+    )
     languages = sorted(r["unpruned"]["by_language"])
     chosen = [x for x in r["front"] if x["keep"] in (0.5, 0.33, 0.25)]
-    by_language = table(["language", "unpruned", *(f"{x['keep']:.0%} of MACs" for x in chosen)],
-                        [(k, f"{r['unpruned']['by_language'][k]:.1%}", *(f"{x['by_language'][k]:.1%}" for x in chosen))
-                         for k in languages])
+    by_language = table(
+        ["language", "unpruned", *(f"{x['keep']:.0%} of MACs" for x in chosen)],
+        [
+            (
+                k,
+                f"{r['unpruned']['by_language'][k]:.1%}",
+                *(f"{x['by_language'][k]:.1%}" for x in chosen),
+            )
+            for k in languages
+        ],
+    )
     budgets = sorted({x["keep"] for x in r["peers"]}, reverse=True)
     methods = list(dict.fromkeys(x["method"] for x in r["peers"]))
     cell = {(x["method"], x["keep"]): f"{x['kept']:.1%} ({x['macs']:.2f})" for x in r["peers"]}
-    peers = table(["method", *(f"{k:.0%}" for k in budgets)],
-                  [(m, *(cell.get((m, k), "not run") for k in budgets)) for m in methods])
-    speed = table(["batch", "MACs, times fewer", "measured, times faster", "share"],
-                  [(x["batch"], f"{x['mac_reduction']:.2f}", f"{x['speed_up']:.2f}", f"{x['share']:.2f}") for x in r["speed"]])
+    peers = table(
+        ["method", *(f"{k:.0%}" for k in budgets)],
+        [(m, *(cell.get((m, k), "not run") for k in budgets)) for m in methods],
+    )
+    speed = table(
+        ["batch", "MACs, times fewer", "measured, times faster", "share"],
+        [
+            (x["batch"], f"{x['mac_reduction']:.2f}", f"{x['speed_up']:.2f}", f"{x['share']:.2f}")
+            for x in r["speed"]
+        ],
+    )
     s, u = r["setting"], r["unpruned"]
-    (HERE / "README.md").write_text(f"""# Benchmarks
+    (HERE / "README.md").write_text(
+        f"""# Benchmarks
 
-Written by `make benchmark` (`benchmarks/run.py`), torch {s['torch']}, {s['threads']} threads, {s['date']}. Absolute times
-depend on the machine; everything here is from one run. The embedded checkpoint has {u['test']:.1%} of the test sentences
-right (ten trained languages) and {u['zero_shot']:.1%} of the zero-shot ones (twelve languages never trained on). Accuracy
-kept is a share of those, on {s['test sentences']:,} and {s['zero-shot sentences']:,} sentences. Scores, repair, mask tuning
-and all peers use the same {s['calibration sentences']:,} training sentences; no method trains by gradients after pruning. MACs are the encoder's, for 24 tokens.
+Written by `make benchmark` (`benchmarks/run.py`), torch {s["torch"]}, {s["threads"]} threads, {s["date"]}. Absolute times
+depend on the machine; everything here is from one run. The embedded checkpoint has {u["test"]:.1%} of the test sentences
+right (ten trained languages) and {u["zero_shot"]:.1%} of the zero-shot ones (twelve languages never trained on). Accuracy
+kept is a share of those, on {s["test sentences"]:,} and {s["zero-shot sentences"]:,} sentences. Scores, repair, mask tuning
+and all peers use the same {s["calibration sentences"]:,} training sentences; no method trains by gradients after pruning. MACs are the encoder's, for 24 tokens.
 
 ## The front
 
@@ -65,9 +95,11 @@ XLM-RoBERTa base proportions, random weights, 128 tokens, half of the encoder's 
 
 ## Price of the scores
 
-Scoring all heads, neurons and layers takes {r['scoring']['ratio']:.2f} times as long as one plain forward and backward pass over the same
+Scoring all heads, neurons and layers takes {r["scoring"]["ratio"]:.2f} times as long as one plain forward and backward pass over the same
 sentences (weights need no gradients for it, only gates).
-""", encoding="utf-8")
+""",
+        encoding="utf-8",
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [--text] [NAME …]`.
+"""Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [--text]
+[NAME …]`.
 
 With --text a notebook whose code is as before keeps its outputs and is not run again.
 
-A source holds exercise and solution. What stands between `# solution` and `# end` in a function becomes `return ...` in the
-learner's notebook (notebooks/), and stays in the solved one (notebooks/solutions/).
+A source holds exercise and solution. What stands between `# solution` and `# end` in a function
+becomes `return ...` in the learner's notebook (notebooks/), and stays in the solved one
+(notebooks/solutions/).
 """
+
 import re
 import sys
 from pathlib import Path
@@ -20,20 +23,28 @@ SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end\n?", re.M | re.S)
 def read_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
     """The notebook of a source, not run, with cell ids that stay the same."""
     notebook = jupytext.read(source)
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                         "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
         if cell.cell_type == "code":
             kept = re.sub(r"^ *# (solution|end)\n?", "", cell.source, flags=re.M)
-            cell.source = (kept if solved else SOLUTION.sub(r"\1return ...   # your code instead of this line\n", cell.source)).rstrip()
+            cell.source = (
+                kept
+                if solved
+                else SOLUTION.sub(r"\1return ...   # your code instead of this line\n", cell.source)
+            ).rstrip()
     return notebook
 
 
 def versions(source: Path) -> list:
-    """(path, notebook not run) of what a source makes: the learner's notebook and the solved one."""
-    return [(NOTEBOOKS / f"{source.stem}.ipynb", read_source(source)),
-            (NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True))]
+    """(path, notebook not run) of what a source makes: the learner's and the solved one."""
+    return [
+        (NOTEBOOKS / f"{source.stem}.ipynb", read_source(source)),
+        (NOTEBOOKS / "solutions" / f"{source.stem}.ipynb", read_source(source, solved=True)),
+    ]
 
 
 def keep_outputs(notebook, old) -> bool:
@@ -51,11 +62,19 @@ def run(notebook, folder: Path) -> None:
 
 
 def run_exercises(notebook, solved, folder: Path) -> None:
-    """The learner's notebook differs from the solved one in the exercises alone: only they are run, the rest is taken over."""
+    """The learner's notebook differs from the solved one in the exercises alone: only they are run,
+    the rest is taken over.
+    """
     exercise = lambda cell, twin: cell.source != twin.source or "check(" in cell.source
     pairs = [pair for pair in zip(notebook.cells, solved.cells) if pair[0].cell_type == "code"]
-    short = nbformat.v4.new_notebook(metadata=notebook.metadata, cells=[
-        cell for cell, twin in pairs if "setup" in cell.metadata.get("tags", ()) or exercise(cell, twin)])
+    short = nbformat.v4.new_notebook(
+        metadata=notebook.metadata,
+        cells=[
+            cell
+            for cell, twin in pairs
+            if "setup" in cell.metadata.get("tags", ()) or exercise(cell, twin)
+        ],
+    )
     run(short, folder)
     for cell, twin in pairs:
         if not exercise(cell, twin):
@@ -79,7 +98,10 @@ def main(names: list[str]) -> None:
             continue
         (learners, learner), (solutions, solved) = versions(source)
         metadata = dict(learner.metadata)
-        before = [nbformat.read(path, as_version=4) if path.exists() else None for path in (learners, solutions)]
+        before = [
+            nbformat.read(path, as_version=4) if path.exists() else None
+            for path in (learners, solutions)
+        ]
         if not (text_only and keep_outputs(learner, before[0]) and keep_outputs(solved, before[1])):
             solutions.parent.mkdir(exist_ok=True)
             run(solved, solutions.parent)

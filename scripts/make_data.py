@@ -5,6 +5,7 @@ A template belongs to one split, so that no test sentence comes from a template 
 training. Templates are terse, so `scripts/phrases/` adds sentences as people speak, also split.
 Writes `pruning_lessons/assets/data/intents.tsv` (split, language, intent, text).
 """
+
 import argparse
 import collections
 import hashlib
@@ -15,7 +16,14 @@ import unicodedata
 from pathlib import Path
 
 from hassil import Intents
-from hassil.expression import Alternative, Group, ListReference, Permutation, RuleReference, TextChunk
+from hassil.expression import (
+    Alternative,
+    Group,
+    ListReference,
+    Permutation,
+    RuleReference,
+    TextChunk,
+)
 from hassil.intents import RangeSlotList, TextSlotList
 from sources import fetch
 
@@ -26,34 +34,63 @@ ZERO_SHOT = "nl it pt ca ro sv da cs uk bg th hu".split()
 PER_INTENT = {"train": 60, "validation": 8, "test": 12, "zero_shot": 10}  # sentences a language
 
 # Source intents that map to one label whatever their slots. Merged, because their sentences
-# share wording: the two kinds of list, vacuum a room and start the vacuum, volume to and by a number.
+# share wording: the two kinds of list, vacuum a room and start the vacuum, volume to and by a
+# number.
 LABELS = {
-    "HassNevermind": "nevermind", "HassBroadcast": "broadcast",
-    "HassGetCurrentTime": "get_time", "HassGetCurrentDate": "get_date", "HassGetWeather": "get_weather",
-    "HassClimateGetTemperature": "get_temperature", "HassClimateSetTemperature": "set_temperature",
-    "HassGetState": "ask_state", "HassSetPosition": "set_position", "HassFanSetSpeed": "set_fan_speed",
-    "HassStartTimer": "start_timer", "HassCancelTimer": "cancel_timer",
-    "HassCancelAllTimers": "cancel_all_timers", "HassPauseTimer": "pause_timer",
-    "HassUnpauseTimer": "resume_timer", "HassIncreaseTimer": "increase_timer",
-    "HassDecreaseTimer": "decrease_timer", "HassTimerStatus": "timer_status",
-    "HassMediaNext": "media_next", "HassMediaPrevious": "media_previous",
-    "HassMediaPause": "media_pause", "HassMediaUnpause": "media_resume",
-    "HassMediaSearchAndPlay": "media_play", "HassSetVolume": "set_volume",
-    "HassSetVolumeRelative": "set_volume", "HassMediaPlayerMute": "mute",
+    "HassNevermind": "nevermind",
+    "HassBroadcast": "broadcast",
+    "HassGetCurrentTime": "get_time",
+    "HassGetCurrentDate": "get_date",
+    "HassGetWeather": "get_weather",
+    "HassClimateGetTemperature": "get_temperature",
+    "HassClimateSetTemperature": "set_temperature",
+    "HassGetState": "ask_state",
+    "HassSetPosition": "set_position",
+    "HassFanSetSpeed": "set_fan_speed",
+    "HassStartTimer": "start_timer",
+    "HassCancelTimer": "cancel_timer",
+    "HassCancelAllTimers": "cancel_all_timers",
+    "HassPauseTimer": "pause_timer",
+    "HassUnpauseTimer": "resume_timer",
+    "HassIncreaseTimer": "increase_timer",
+    "HassDecreaseTimer": "decrease_timer",
+    "HassTimerStatus": "timer_status",
+    "HassMediaNext": "media_next",
+    "HassMediaPrevious": "media_previous",
+    "HassMediaPause": "media_pause",
+    "HassMediaUnpause": "media_resume",
+    "HassMediaSearchAndPlay": "media_play",
+    "HassSetVolume": "set_volume",
+    "HassSetVolumeRelative": "set_volume",
+    "HassMediaPlayerMute": "mute",
     "HassMediaPlayerUnmute": "unmute",
-    "HassListAddItem": "list_add", "HassShoppingListAddItem": "list_add",
-    "HassListRemoveItem": "list_remove", "HassListCompleteItem": "list_remove",
+    "HassListAddItem": "list_add",
+    "HassShoppingListAddItem": "list_add",
+    "HassListRemoveItem": "list_remove",
+    "HassListCompleteItem": "list_remove",
     "HassShoppingListCompleteItem": "list_remove",
-    "HassVacuumStart": "vacuum_start", "HassVacuumCleanArea": "vacuum_start",
+    "HassVacuumStart": "vacuum_start",
+    "HassVacuumCleanArea": "vacuum_start",
     "HassVacuumReturnToBase": "vacuum_dock",
 }
 # Left out: HassRespond (small talk), lawn mowers and fan modes (few languages), and of
 # HassTurnOn scenes, scripts and buttons: “movie night” alone does not say what it wants.
 SWITCHED = {"light", "switch", "fan", "media_player", "input_boolean", "climate"}
-FILLER_OF_DOMAIN = {"input_boolean": "switch", "binary_sensor": "sensor", "weather": "place", "todo": "list"}
+FILLER_OF_DOMAIN = {
+    "input_boolean": "switch",
+    "binary_sensor": "sensor",
+    "weather": "place",
+    "todo": "list",
+}
 FILLER_OF_SLOT = {
-    "area": "area", "floor": "floor", "zone": "area", "message": "message", "timer_name": "timer_name",
-    "search_query": "search", "shopping_list_item": "item", "todo_list_item": "item",
+    "area": "area",
+    "floor": "floor",
+    "zone": "area",
+    "message": "message",
+    "timer_name": "timer_name",
+    "search_query": "search",
+    "shopping_list_item": "item",
+    "todo_list_item": "item",
 }
 QUESTIONS = {"get_time", "get_date", "get_weather", "get_temperature", "ask_state", "timer_status"}
 
@@ -98,7 +135,11 @@ class Sampler:
         if isinstance(expression, RuleReference):
             return self.draw(self.intents.expansion_rules[expression.rule_name].expression, domains)
         assert isinstance(expression, ListReference), expression
-        return (expression.prefix or "") + self.fill(expression.list_name, domains) + (expression.suffix or "")
+        return (
+            (expression.prefix or "")
+            + self.fill(expression.list_name, domains)
+            + (expression.suffix or "")
+        )
 
     def fill(self, slot: str, domains: list) -> str:
         if slot == "name":
@@ -113,7 +154,7 @@ class Sampler:
         return self.draw(self.random.choice(values.values).text_in, domains)
 
     def sentence(self, expression, domains: list, label: str) -> str:
-        """One sentence, sometimes with a polite word, a capital or a closing mark, as people type."""
+        """One sentence, maybe with a polite word, a capital or a closing mark, as people type."""
         text = self.draw(expression, domains)
         if self.polite and self.random.random() < 0.15:
             word = self.random.choice(self.polite)
@@ -152,8 +193,11 @@ def split_templates(items: list, key: str) -> dict:
     items = sorted(items, key=lambda item: hashlib.sha256(f"{key}|{item[2]}".encode()).hexdigest())
     n_test = 0 if len(items) < 2 else max(1, round(0.15 * len(items)))
     n_validation = 0 if len(items) < 4 else max(1, round(0.10 * len(items)))
-    return {"test": items[:n_test], "validation": items[n_test:n_test + n_validation],
-            "train": items[n_test + n_validation:]}
+    return {
+        "test": items[:n_test],
+        "validation": items[n_test : n_test + n_validation],
+        "train": items[n_test + n_validation :],
+    }
 
 
 def key_of(text: str) -> str:
@@ -169,13 +213,19 @@ def draw_language(language: str, source: dict, fillers: dict, seed: int):
         by_label[label].setdefault(text, (label, domains, text, expression))
     for label, items in sorted(by_label.items()):
         items = list(items.values())
-        shares = {"zero_shot": items} if language in ZERO_SHOT else split_templates(items, f"{language}|{label}")
+        shares = (
+            {"zero_shot": items}
+            if language in ZERO_SHOT
+            else split_templates(items, f"{language}|{label}")
+        )
         for split, share in shares.items():
             found = {}
             for attempt in range(20 * PER_INTENT[split] if share else 0):
                 if len(found) == PER_INTENT[split]:
                     break
-                if attempt % len(share) == 0:  # every template gets its turn before any gets a second
+                if (
+                    attempt % len(share) == 0
+                ):  # every template gets its turn before any gets a second
                     share = sampler.random.sample(share, len(share))
                 _, domains, template, expression = share[attempt % len(share)]
                 text = sampler.sentence(expression, domains, label)
@@ -215,7 +265,9 @@ def clean(rows: list) -> tuple[list, dict]:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=ROOT / "build", help="where downloads are kept")
+    parser.add_argument(
+        "--cache", type=Path, default=ROOT / "build", help="where downloads are kept"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     folder = fetch("home-assistant-intents", args.cache) / "home_assistant_intents" / "data"
@@ -224,11 +276,15 @@ def main():
     for language in TRAINED + ZERO_SHOT:
         source = json.loads((folder / f"{language}.json").read_text("utf-8"))
         # One word must not be both a lock and a cover: “open the gate” would have two labels.
-        fillers[language]["lock"] = [w for w in fillers[language]["lock"] if w not in fillers[language]["cover"]]
+        fillers[language]["lock"] = [
+            w for w in fillers[language]["lock"] if w not in fillers[language]["cover"]
+        ]
         rows += draw_language(language, source, fillers[language], args.seed)
         rows += phrases(language) if language in TRAINED else ()
     labels = {row[2] for row in rows}
-    assert labels == {row[2] for row in rows if row[0] == "train"}, "an intent has no training sentences"
+    assert labels == {row[2] for row in rows if row[0] == "train"}, (
+        "an intent has no training sentences"
+    )
     rows, dropped = clean(rows)
     DATA.mkdir(parents=True, exist_ok=True)
     lines = ["\t".join(("split", "language", "intent", "text"))]
@@ -237,7 +293,11 @@ def main():
     templates_of = collections.defaultdict(set)
     for row in rows:
         templates_of[row[1], row[2], row[0]].add(row[4])
-    for (language, label, split), share in templates_of.items():  # the promise, checked on what is written
+    for (
+        language,
+        label,
+        split,
+    ), share in templates_of.items():  # the promise, checked on what is written
         assert split == "train" or not share & templates_of.get((language, label, "train"), set())
     print(f"{len(rows)} sentences, {len({row[2] for row in rows})} intents; dropped: {dropped}")
     print(collections.Counter(row[0] for row in rows))

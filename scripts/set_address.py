@@ -2,12 +2,16 @@
 
 It stands in pyproject.toml ([project.urls] Repository); README and notebooks take it from there.
 """
+
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# github.com/OWNER/NAME in links and setup cells, github/OWNER/NAME on Colab, gh/OWNER/NAME on Binder
-PLACES = re.compile(r"(https://(?:github\.com|colab\.research\.google\.com/github|mybinder\.org/v2/gh)/)[\w.-]+/pruning_lessons\b")
+# github.com/OWNER/NAME in links and setup cells, github/OWNER/NAME on Colab, gh/OWNER/NAME on
+# Binder
+PLACES = re.compile(
+    r"(https://(?:github\.com|colab\.research\.google\.com/github|mybinder\.org/v2/gh)/)[\w.-]+/pruning_lessons\b"
+)
 
 
 def address() -> str:
@@ -18,7 +22,11 @@ def address() -> str:
 
 def files() -> list[Path]:
     notebooks = ROOT / "notebooks"
-    return [ROOT / "README.md", *sorted(notebooks.rglob("*.py")), *sorted(notebooks.rglob("*.ipynb"))]
+    return [
+        ROOT / "README.md",
+        *sorted(notebooks.rglob("*.py")),
+        *sorted(notebooks.rglob("*.ipynb")),
+    ]
 
 
 def rewritten(text: str, owner_and_name: str) -> str:

@@ -52,7 +52,6 @@ from torch import nn
 from torch.nn import functional as F
 
 import pruning_lessons as pl
-from pruning_lessons.tables import table
 
 pl.check_environment();
 
@@ -260,7 +259,7 @@ for d in (4, 64, 1024):
     scores = Q @ K.transpose(-1, -2)
     shares = [s.softmax(-1).amax(-1).mean() for s in (scores, scores / d ** 0.5)]
     rows.append((d, f"{scores.std():.1f}", *(f"{s:.0%}" for s in shares)))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # ## Many heads

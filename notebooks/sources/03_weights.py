@@ -51,7 +51,6 @@ import torch
 from torch.nn.utils import prune
 
 import pruning_lessons as pl
-from pruning_lessons.tables import table
 
 CHECKPOINT = "embedded"
 model, tokenizer = pl.load(pl.prepare(CHECKPOINT))
@@ -243,7 +242,8 @@ wanda = pl.prune_weights(model, zeros, method="wanda", batches=batches)
 right = {"as the scan chose": accuracy(chosen), "same share, magnitude": accuracy(even),
          "same share, Wanda": accuracy(wanda)}
 print({kind: f"{share:.0%}" for kind, share in choice.items()})
-table([(f"{zeros:.1%} zeros", "test"), *((name, f"{a:.1%}") for name, a in right.items())])
+rows = [(name, f"{a:.1%}") for name, a in right.items()]
+pl.table([(f"{zeros:.1%} zeros", "test"), *rows])
 
 # %% tags=["nbval-check-output"]
 by_scan, by_magnitude, by_wanda = right.values()
@@ -268,7 +268,7 @@ for name, epochs in (("pruned", 0), ("trained after", 1)):
         pl.fine_tune(even, tokenizer, lessons, epochs, learning_rate=1e-4, progress=False)
     rows.append((name, f"{pl.weight_sparsity(even).all:.1%}", f"{accuracy(even):.1%}",
                  f"{accuracy(even, unseen):.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # The share of zeros is the same, and the accuracy is not. A few steps of training bring much back, but no more than the better score had kept from the
@@ -290,7 +290,7 @@ for name, options in choices.items():
     pruned = pl.prune_weights(model, **options)
     found = pl.weight_sparsity(pruned).all, accuracy(pruned), accuracy(pruned, unseen)
     rows.append((name, *(f"{share:.1%}" for share in found)))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Hold each row against the first one, column by column. Do the languages that were never trained on fall further? Remember that one

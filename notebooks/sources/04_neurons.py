@@ -52,7 +52,6 @@ import torch
 from torch.nn import functional as F
 
 import pruning_lessons as pl
-from pruning_lessons.tables import table
 
 pl.check_environment();
 
@@ -230,7 +229,7 @@ print("fisher, by hand and by the library: equal,", tuple(by_hand.shape))
 ranks = [scores[m].neurons.flatten().argsort().argsort() for m in METHODS]
 agree = torch.corrcoef(torch.stack(ranks).float())
 rows = [(m, *(f"{r:.2f}" for r in row)) for m, row in zip(METHODS, agree)]
-table([("ranks agree", *METHODS), *rows])
+pl.table([("ranks agree", *METHODS), *rows])
 
 # %% [markdown]
 # The two gradient scores agree best. Random agrees with none, as it should. Magnitude's row looks much the same. Now the scores
@@ -360,7 +359,7 @@ for method in overall:
     rows.append((method, f"{chosen[method]:.1%}", f"{even:.1%}"))
 single = accuracy(keep_neurons("fisher", KEEP, rearrange=False), validation)
 rows.append(("fisher, each neuron for itself", f"{single:.1%}", ""))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Read the table before you believe a rule, and remember that with 200 sentences one answer is half a point. Fisher's two numbers are nearly the
@@ -410,7 +409,7 @@ pairs = {n: (torch.nn.Linear(d, n), torch.nn.Linear(n, d))
          for n in range(N // 2 - 8, N // 2 + 9)}
 x, times = torch.randn(256, d), {n: [] for n in pairs}
 with torch.inference_mode():
-    for turn in range(25):
+    for _ in range(25):
         for n, (up, down) in pairs.items():
             begin = time.perf_counter()
             down(F.gelu(up(x)))
@@ -580,7 +579,7 @@ for name, found in (("whole", intact), (f"{FEW:,} neurons", plain["fisher", 0.2]
                     ("the same, repaired", repaired["fisher", 0.2])):
     rows.append((name, *(f"{a:.1%}" for a in found)))
 assert pl.summary(fixed).macs == pl.summary(cut).macs
-table(rows)
+pl.table(rows)
 
 # %% tags=["nbval-check-output"]
 pl.claim("repair brings back more than five points of test accuracy",
@@ -659,7 +658,7 @@ for s in REPAIRED:
         (a, b), (c, e) = plain[way, s], repaired[way, s]
         rows.append((f"{s:.0%}", way, f"{a:.1%}", f"{c:.1%}", f"{b:.1%}", f"{e:.1%}"))
 rows.append(("100%", "whole model", f"{intact[0]:.1%}", "", f"{intact[1]:.1%}", ""))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Three things to see:

@@ -49,7 +49,6 @@ import torch
 from torch.nn import functional as F
 
 import pruning_lessons as pl
-from pruning_lessons.tables import table
 
 pl.check_environment();
 
@@ -194,7 +193,7 @@ rows = [("score", "with the change of the loss", "with its size, no sign")]
 for m in METHODS:
     rows.append((m, f"{spearman(same[m], exact):.2f}",
                  f"{spearman(same[m], exact.abs()):.2f}"))
-table(rows)
+pl.table(rows)
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), sharey=True, layout="constrained")
@@ -299,7 +298,7 @@ for keep in (THIRD, L * H // 6):
     cut = pl.prune(model, masks_for("fisher", keep))
     for name, m in (("pruned", cut), ("repaired", pl.repair(cut, model, calibration))):
         rows.append((keep, name, f"{accuracy(m):.1%}", f"{accuracy(m, unseen):.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Where a cut cost little, there is little to repair, and one answer is half a point: small differences mean nothing. With a sixth of the heads
@@ -362,7 +361,7 @@ dice = [pl.importance(model, None, "random", seed=s) for s in range(2)]
 throws = [cut_and_train(pl.select(d, model, keep_heads=THIRD)) for d in dice]
 recovered = {"fisher": cut_and_train(masks_for("fisher", THIRD)),
              "random, mean of two": tuple(sum(t) / len(t) for t in zip(*throws))}
-table([("choice", "pruned", "trained after"),
+pl.table([("choice", "pruned", "trained after"),
        *((way, f"{a:.1%}", f"{b:.1%}") for way, (a, b) in recovered.items())])
 
 # %% tags=["nbval-check-output"]

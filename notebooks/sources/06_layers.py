@@ -53,7 +53,6 @@ import torch
 from torch.nn import functional as F
 
 import pruning_lessons as pl
-from pruning_lessons.tables import table
 
 pl.check_environment();
 
@@ -282,7 +281,7 @@ for e in sweep["exact"]:
     for name, p, cost in (("exact", e, e["evaluations"]), (rank, by_drop[n], price(n))):
         rows.append((n, name, str(sorted(p["layers"])), f"{p['validation']:.1%}",
                      f"{p['test']:.1%}", f"{cost:,.0f}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Greedy is not the optimum, and stands near the top of all choices for a sixth to a quarter of the price. The three searches on this page do
@@ -319,7 +318,7 @@ rows = [("removed", "greedy", "block influence", "greedy, zero-shot",
 for g, b in zip(curves["greedy"], curves["block_influence"]):
     rows.append((g["drop"], f"{g['test']:.1%}", f"{b['test']:.1%}",
                  f"{g['zero_shot']:.1%}", f"{b['zero_shot']:.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% tags=["nbval-check-output"]
 wins = sum(b["test"] > g["test"]
@@ -353,7 +352,7 @@ for layer in found.order[:2]:
     cut = accuracy(student)
     pl.distill(student, model, tokenizer, lessons, learning_rate=1e-4, progress=False)
     rows.append((str(removed), f"{cut:.1%}", f"{accuracy(student):.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # `pl.greedy_layer_pruning(model, tokenizer, search, drop=6, recover=train)` does both, where `train(pruned)` is a function that trains in
@@ -368,7 +367,7 @@ for once, tuned in zip(r["distill_once"], r["fine_tune_once"]):
     n = once["drop"]
     four = (by_drop[n], between[n], once, tuned)
     rows.append((n, *(f"{p['test']:.1%}" for p in four), once["steps"]))
-table(rows)
+pl.table(rows)
 
 # %%
 n, cost, once = max(between), sweep["greedy"]["evaluations"], r["distill_once"][-1]
@@ -376,7 +375,7 @@ ways = {"greedy alone": (cost, 0, by_drop[n]),
         "greedy, distilled at the end": (cost, once["steps"], once),
         "greedy, distilled between": (r["evaluations_between"], between[n]["steps"],
                                       between[n])}
-table([(f"{n} layers removed", "layer evaluations", "steps", "test", "zero-shot"),
+pl.table([(f"{n} layers removed", "layer evaluations", "steps", "test", "zero-shot"),
        *((way, f"{paid:.0f}", steps, f"{p['test']:.1%}", f"{p['zero_shot']:.1%}")
          for way, (paid, steps, p) in ways.items())])
 

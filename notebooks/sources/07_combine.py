@@ -54,8 +54,6 @@ import matplotlib.pyplot as plt
 import torch
 
 import pruning_lessons as pl
-from pruning_lessons.selection import encoder_macs, unit_macs
-from pruning_lessons.tables import table
 
 pl.check_environment();
 
@@ -88,8 +86,8 @@ print(f"unpruned: {start:.1%} on validation sentences")
 
 # %%
 HALF = 0.5
-head_cost, neuron_cost = unit_macs(model)
-whole = encoder_macs(model)
+head_cost, neuron_cost = pl.unit_macs(model)
+whole = pl.encoder_macs(model)
 layers = pl.layers_to_drop(model, round(HALF * L), "block_influence", calibration[:4])
 neurons_left = int((HALF * whole - L * H * head_cost) / neuron_cost)
 ways = {"at random": pl.random_masks(model, HALF),
@@ -103,7 +101,7 @@ found = {}
 for way, masks in ways.items():
     cut = pl.prune(model, masks)
     fixed = pl.repair(cut, model, calibration[::2])
-    found[way] = accuracy(cut), accuracy(fixed), encoder_macs(cut) / whole
+    found[way] = accuracy(cut), accuracy(fixed), pl.encoder_macs(cut) / whole
 
 # %%
 figure, ax = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
@@ -196,7 +194,7 @@ for name, masks in (("half of the milliseconds", timed), ("half of the MACs", co
     fixed = pl.repair(pl.prune(model, masks), model, calibration[::2])
     rows.append((name, int(masks.heads.sum()), int(masks.neurons.sum()),
                  f"{promise:.1f}", f"{fact:.1f}", f"{accuracy(fixed):.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Compare promise and fact. If they are far apart, the machine was busy while the table was measured, or widths between the measured ones are slower
@@ -214,11 +212,11 @@ for drop in (0, L // 4):
     gone = pl.layers_to_drop(model, drop, "block_influence", calibration[:4])
     less = pl.prune(model, pl.layer_masks(model, gone))
     own_scores = pl.importance(less, calibration) if drop else scores
-    share = THIRD * whole / encoder_macs(less)
+    share = THIRD * whole / pl.encoder_macs(less)
     masks = pl.select(own_scores, less, keep_macs=share, multiple=8, rearrange=False)
     fixed = pl.repair(pl.prune(less, masks), model, calibration)
     candidates[f"{L - drop} layers"] = fixed
-    print(f"{L - drop} layers: {encoder_macs(fixed) / whole:.1%} of the MACs, "
+    print(f"{L - drop} layers: {pl.encoder_macs(fixed) / whole:.1%} of the MACs, "
           f"validation {accuracy(fixed):.1%}")
 right = {name: accuracy(m) for name, m in candidates.items()}
 good = [name for name in candidates if right[name] >= max(right.values()) - 0.02]
@@ -261,7 +259,7 @@ for name, m, t in (("whole", student, tokenizer),
                    ("trimmed", trimmed, trimmed_tokenizer)):
     right = [f"{pl.evaluate(m, t, data).accuracy:.1%}" for data in (test, unseen)]
     rows.append((name, f"{len(t):,}", f"{pl.summary(m).bytes / 1e6:.0f}", *right))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # The zero-shot languages fall deep: many of their pieces never occur in the training sentences, and what is left spells words letter by
@@ -335,12 +333,12 @@ def megabytes(name):
 rows = [("model", "MB", "MACs", "ms, batch 1", "times faster",
          "ms, batch 32", "times faster", "test", "zero-shot")]
 for name, m in models.items():
-    macs = encoder_macs(student if name.startswith("pruned") else model) / whole
+    macs = pl.encoder_macs(student if name.startswith("pruned") else model) / whole
     rows.append((name, f"{megabytes(name):.0f}", f"{macs:.0%}",
                  f"{one.median[name]:.1f}", f"{one.ratio[name]:.1f}",
                  f"{many.median[name]:.0f}", f"{many.ratio[name]:.1f}",
                  f"{accuracy(m, test):.1%}", f"{accuracy(m, unseen):.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Read it line by line. How much of the speed is the runtime's, how much the cut's, how much int8's? The gains stack, but do not quite multiply: what the
@@ -372,7 +370,7 @@ for p in sweep["points"]:
     rows.append((f"{p['keep']:.0%}", p["drop"], repaired,
                  f"{p['distilled']['test']:.1%}", f"{int8['test']:.1%}",
                  f"{int8['megabytes']:.0f}", f"{int8['zero_shot']:.1%}"))
-table(rows)
+pl.table(rows)
 
 # %% [markdown]
 # Follow a row from left to right: what repair left to do, what distillation did, what int8 cost. The deeper the cut, the more there is for

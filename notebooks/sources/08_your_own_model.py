@@ -54,8 +54,6 @@ import torch
 from transformers import AutoTokenizer, XLMRobertaForSequenceClassification, logging
 
 import pruning_lessons as pl
-from pruning_lessons.checkpoints import EMBEDDED
-from pruning_lessons.tables import table
 
 logging.disable_progress_bar()
 logging.set_verbosity_error()
@@ -68,7 +66,7 @@ pl.check_environment();
 # number of labels. `pl.load` refuses what is built differently, with a reason, before anything happens.
 
 # %%
-table([("family", "heads, neurons, layers", "vocabulary pruning", "ONNX, int8"),
+pl.table([("family", "heads, neurons, layers", "vocabulary pruning", "ONNX, int8"),
        ("XLM-RoBERTa", "yes", "yes", "yes"),
        ("CamemBERT", "yes", "if its tokenizer is Unigram", "yes"),
        ("RoBERTa", "yes", "no (byte pairs)", "yes"),
@@ -108,9 +106,9 @@ write(folder / "trained_on.csv", pl.load_intents("train", SPOKEN, limit=1000, se
 torch.manual_seed(0)
 labels = sorted({*GROUPS.values(), "other"})
 plain = XLMRobertaForSequenceClassification.from_pretrained(
-    EMBEDDED, num_hidden_layers=6, ignore_mismatched_sizes=True, dtype=torch.float32,
+    pl.EMBEDDED, num_hidden_layers=6, ignore_mismatched_sizes=True, dtype=torch.float32,
     id2label=dict(enumerate(labels)), label2id={name: i for i, name in enumerate(labels)})
-tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
+tokenizer = AutoTokenizer.from_pretrained(pl.EMBEDDED)
 seen = pl.read_csv(folder / "trained_on.csv", language="language", label_names=labels)
 pl.fine_tune(plain, tokenizer, seen, epochs=2, learning_rate=3e-4, progress=False)
 plain.save_pretrained(folder / "checkpoint")
@@ -198,7 +196,7 @@ for keep in BUDGETS:
 found = {name: pl.evaluate(m, tokenizer, validation) for name, m in models.items()}
 times = pl.latency(models, length=LENGTH, threads=THREADS, repeats=20)
 rows = [(name, times.median[name], found[name].accuracy) for name in models]
-table([("MACs kept", "ms", "times faster", "validation"),
+pl.table([("MACs kept", "ms", "times faster", "validation"),
        *((name, f"{ms:.1f}", f"{rows[0][1] / ms:.1f}", f"{a:.1%}")
          for name, ms, a in rows)])
 
@@ -242,7 +240,7 @@ first, last = (pl.evaluate(m, tokenizer, test) for m in (model, small))
 known = [] if LANGUAGE is None else sorted(first.by_language)
 pairs = [("all", first.accuracy, last.accuracy)]
 pairs += [(name, first.by_language[name], last.by_language[name]) for name in known]
-table([("", "before", "after", "points"),
+pl.table([("", "before", "after", "points"),
        *((name, f"{a:.1%}", f"{b:.1%}", f"{100 * (b - a):+.1f}") for name, a, b in pairs)])
 
 # %% [markdown]
@@ -268,7 +266,7 @@ for name, (m, file) in forms.items():
     right = pl.evaluate(m, tokenizer, test).accuracy
     rows.append((name, f"{file.stat().st_size / 1e6:.0f}", f"{right:.1%}"))
 assert pl.evaluate(reloaded, tokenizer, test).accuracy == last.accuracy
-table(rows)
+pl.table(rows)
 
 # %%
 timed = {"before, PyTorch": model} | {f"after, {name}": m for name, (m, _) in forms.items()}

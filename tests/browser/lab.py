@@ -1,4 +1,7 @@
-"""JupyterLab in headless Chromium, as a person uses it: `python tests/browser/lab.py NOTEBOOK PICTURE.png`."""
+"""JupyterLab in headless Chromium, as a person uses it: `python tests/browser/lab.py NOTEBOOK
+PICTURE.png`.
+"""
+
 import json
 import os
 import shutil
@@ -14,17 +17,27 @@ from urllib.parse import urlparse
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 SETTINGS = {
-    # All cells stay in the page, so that they can be looked at and photographed; no news is fetched.
+    # All cells stay in the page, so that they can be looked at and photographed; no news is
+    # fetched.
     "notebook-extension/tracker": {"windowingMode": "none"},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
 
 def chromium() -> str | None:
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
 
 
 @contextmanager
@@ -38,12 +51,29 @@ def jupyterlab(folder: Path, scratch: Path):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     paths = [str(ROOT / "tests" / "guard"), str(ROOT), os.environ.get("PYTHONPATH", "")]
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"),
-                        "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"), "IPYTHONDIR": str(scratch / "ipython")}
+    env = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "JUPYTERLAB_SETTINGS_DIR": str(scratch / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(scratch / "workspaces"),
+        "IPYTHONDIR": str(scratch / "ipython"),
+    }
     log = open(scratch / "lab.log", "w")
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
-         "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"], env=env, stdout=log, stderr=log)
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={port}",
+            "--IdentityProvider.token=",
+            f"--ServerApp.root_dir={folder}",
+        ],
+        env=env,
+        stdout=log,
+        stderr=log,
+    )
     try:
         for _ in range(120):
             try:
@@ -64,8 +94,15 @@ def browser_page(outside: list):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        page.on("request", lambda r: outside.append(r.url) if urlparse(r.url).scheme in ("http", "https", "ws", "wss")
-                and urlparse(r.url).hostname not in ("127.0.0.1", "localhost") else None)
+        page.on(
+            "request",
+            lambda r: (
+                outside.append(r.url)
+                if urlparse(r.url).scheme in ("http", "https", "ws", "wss")
+                and urlparse(r.url).hostname not in ("127.0.0.1", "localhost")
+                else None
+            ),
+        )
         yield page
         browser.close()
 
@@ -75,21 +112,34 @@ def open_and_run(page, address: str, notebook: str, seconds: int = 600) -> None:
     page.goto(f"{address}/lab/tree/{notebook}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     # The toolbar says "idle" before there is a kernel; the status bar does not.
-    page.wait_for_function("document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')", timeout=60_000)
+    page.wait_for_function(
+        "document.querySelector('#jp-main-statusbar')?.textContent.includes('| Idle')",
+        timeout=60_000,
+    )
     page.wait_for_timeout(500)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function("""() => {
-        const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(p => p.textContent);
-        return prompts.some(p => p.includes('*')) }""", timeout=30_000)
-    page.wait_for_function("""() => {
-        const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')].map(p => p.textContent);
-        return !prompts.some(p => p.includes('*')) }""", timeout=seconds * 1000)
+    page.wait_for_function(
+        """() => {
+        const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]
+            .map(p => p.textContent);
+        return prompts.some(p => p.includes('*')) }""",
+        timeout=30_000,
+    )
+    page.wait_for_function(
+        """() => {
+        const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]
+            .map(p => p.textContent);
+        return !prompts.some(p => p.includes('*')) }""",
+        timeout=seconds * 1000,
+    )
     page.wait_for_timeout(2000)
 
 
 def photograph(page, file: Path) -> None:
-    """The whole notebook in one picture, or in several (…-1.png, …): Chromium draws 16,384 pixels at most."""
+    """The whole notebook in one picture, or in several (…-1.png, …): Chromium draws 16,384 pixels
+    at most.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
     page.set_viewport_size({"width": 1300, "height": min(height + 150, 16_000)})
@@ -102,6 +152,7 @@ def photograph(page, file: Path) -> None:
 
 if __name__ == "__main__":
     import tempfile
+
     with tempfile.TemporaryDirectory() as scratch:
         notebook, found = Path(sys.argv[1]).resolve(), []
         with jupyterlab(notebook.parent, Path(scratch)) as address, browser_page(found) as page:

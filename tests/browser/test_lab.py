@@ -1,4 +1,5 @@
 """Every lesson in JupyterLab, in a real browser, with no network."""
+
 import os
 import shutil
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import browser_page, chromium, jupyterlab, open_and_run, photograph  # noqa: E402
+from lab import browser_page, chromium, jupyterlab, open_and_run, photograph
 
 if chromium() is None:
     if os.environ.get("CI"):
@@ -31,7 +32,8 @@ def test_lesson_in_the_browser(notebook, tmp_path):
     (tmp_path / "scratch").mkdir()
     outside = []
     with jupyterlab(copy, tmp_path / "scratch") as address, browser_page(outside) as page:
-        # Saved and run again: once is enough, and lesson 00 has the views that came out blank elsewhere.
+        # Saved and run again: once is enough, and lesson 00 has the views that came out blank
+        # elsewhere.
         for turn in ("first", "again") if notebook.stem.startswith("00") else ("first",):
             open_and_run(page, address, notebook.name)
             photograph(page, ROOT / "artefacts" / f"{notebook.stem}-{turn}.png")
@@ -56,30 +58,42 @@ def look_at_lesson_00(page):
     found = views(page)
     assert len(found) == 3, "two head views and a model view"
     for view in found:
-        assert view.locator("svg line, svg path").count() > 50          # attention lines are drawn
+        assert view.locator("svg line, svg path").count() > 50  # attention lines are drawn
     menus = [view for view in found if view.query_selector("#layer")]
     assert len(menus) == 2 and menus[0].locator("#layer option").count() == 12
     menus[0].select_option("#layer", "5")
     assert menus[0].locator("svg line").count() > 50
     tables = page.locator(".jp-OutputArea-output table")
     rows = [tables.nth(i).locator("tr").count() for i in range(tables.count())]
-    assert rows.count(13) == 2, rows                                      # every layer, before and after
+    assert rows.count(13) == 2, rows  # every layer, before and after
     assert page.locator('.jp-OutputArea-output img[alt*="heads"]').count() == 3
-    assert page.locator('.jp-OutputArea-output img').count() >= 5
+    assert page.locator(".jp-OutputArea-output img").count() >= 5
 
 
 SLIDER, BUTTON = ".noUi-handle", ".widget-toggle-button"
-WIDGETS = {"01": SLIDER, "02": SLIDER, "03": SLIDER, "04": SLIDER, "05": BUTTON, "06": BUTTON, "07": SLIDER}
-# The text and the pictures beside the controls of the last cell that has any, without what the controls say themselves.
+WIDGETS = {
+    "01": SLIDER,
+    "02": SLIDER,
+    "03": SLIDER,
+    "04": SLIDER,
+    "05": BUTTON,
+    "06": BUTTON,
+    "07": SLIDER,
+}
+# The text and the pictures beside the controls of the last cell that has any, without what the
+# controls say themselves.
 ANSWER = """() => {
-    const cell = [...document.querySelectorAll('.jp-Cell')].filter(c => c.querySelector('.jp-OutputArea .jupyter-widgets')).pop();
+    const cell = [...document.querySelectorAll('.jp-Cell')]
+        .filter(c => c.querySelector('.jp-OutputArea .jupyter-widgets')).pop();
     const copy = cell.querySelector('.jp-Cell-outputWrapper').cloneNode(true);
     copy.querySelectorAll('.widget-readout, .widget-toggle-button').forEach(part => part.remove());
     return copy.textContent + [...copy.querySelectorAll('img')].map(image => image.src) }"""
 
 
 def use_widget(page, lesson):
-    """Move the last slider to its end, or press the last button, as a person would: the answer changes. Says how soon."""
+    """Move the last slider to its end, or press the last button, as a person would: the answer
+    changes. Says how soon.
+    """
     if lesson not in WIDGETS:
         assert lesson in ("00", "08") and not page.query_selector(f"{SLIDER}, {BUTTON}")
         return
@@ -91,5 +105,9 @@ def use_widget(page, lesson):
         page.keyboard.press("End")
     else:
         control.click()
-    page.wait_for_function(f"before => ({ANSWER})() !== before", arg=before, timeout=20_000, polling=20)
-    print(f"lesson {lesson}: the widget answered after {1000 * (time.perf_counter() - start):.0f} ms")
+    page.wait_for_function(
+        f"before => ({ANSWER})() !== before", arg=before, timeout=20_000, polling=20
+    )
+    print(
+        f"lesson {lesson}: the widget answered after {1000 * (time.perf_counter() - start):.0f} ms"
+    )

@@ -1,4 +1,7 @@
-"""Put on PYTHONPATH by the tests: any Python started there fails when it reaches outside this machine."""
+"""Put on PYTHONPATH by the tests: any Python started there fails when it reaches outside this
+machine.
+"""
+
 import os
 import socket
 
@@ -7,8 +10,15 @@ _connect = socket.socket.connect
 
 
 def _guarded(self, address):
-    if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost", "0.0.0.0"):
-        raise ConnectionRefusedError(f"the tests allow no network, and something tried to reach {address}")
+    if isinstance(address, tuple) and address[0] not in (
+        "127.0.0.1",
+        "::1",
+        "localhost",
+        "0.0.0.0",
+    ):
+        raise ConnectionRefusedError(
+            f"the tests allow no network, and something tried to reach {address}"
+        )
     return _connect(self, address)
 
 

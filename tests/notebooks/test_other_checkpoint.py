@@ -1,4 +1,7 @@
-"""The whole course on a checkpoint of other proportions, as it comes from the hub: no cell takes 12 × 12 heads or width 384 for granted."""
+"""The whole course on a checkpoint of other proportions, as it comes from the hub: no cell takes 12
+× 12 heads or width 384 for granted.
+"""
+
 import sys
 from pathlib import Path
 
@@ -10,15 +13,17 @@ import pruning_lessons as pl
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "package")]
-from build_notebooks import read_source  # noqa: E402
-from conftest import make_pretrained  # noqa: E402
+from build_notebooks import read_source
+from conftest import make_pretrained
 
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """The environment of a learner who has named another checkpoint, fine-tuned as in the first lesson, but shorter."""
+    """The environment of a learner who has named another checkpoint, fine-tuned as in the first
+    lesson, but shorter.
+    """
     folder = tmp_path_factory.mktemp("other")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PRUNING_LESSONS_CHECKPOINT", str(make_pretrained(folder / "pretrained")))
@@ -31,7 +36,11 @@ def course(tmp_path_factory):
 def test_lesson_runs_on_another_checkpoint(source, course, tmp_path):
     notebook = read_source(source, solved=True)
     # Without ipywidgets, so that what stands in for each widget runs as well.
-    notebook.cells.insert(0, nbformat.v4.new_code_cell("import sys; sys.modules['ipywidgets'] = None"))
+    notebook.cells.insert(
+        0, nbformat.v4.new_code_cell("import sys; sys.modules['ipywidgets'] = None")
+    )
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
-    shown = "".join(str(output.get("text", "")) for cell in notebook.cells for output in cell.get("outputs", []))
+    shown = "".join(
+        str(output.get("text", "")) for cell in notebook.cells for output in cell.get("outputs", [])
+    )
     assert "no intents head" not in shown and "✓" in shown

@@ -1,4 +1,5 @@
 """Each notebook is what its source makes, small, and free of errors and of one machine's traces."""
+
 import re
 import subprocess
 import sys
@@ -9,46 +10,85 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from build_notebooks import SOLUTION, read_source, versions  # noqa: E402
+from build_notebooks import SOLUTION, read_source, versions
 
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
 MADE = [pair for source in SOURCES for pair in versions(source)]
 
 
-@pytest.mark.parametrize("path, made", MADE, ids=lambda x: f"{x.parent.name}/{x.stem}" if isinstance(x, Path) else "")
+@pytest.mark.parametrize(
+    "path, made", MADE, ids=lambda x: f"{x.parent.name}/{x.stem}" if isinstance(x, Path) else ""
+)
 def test_notebook_is_its_source(path, made):
     notebook = nbformat.read(path, as_version=4)
-    assert [(c.cell_type, c.source) for c in notebook.cells] == [(c.cell_type, c.source) for c in made.cells], \
-        "run: make notebooks"
+    assert [(c.cell_type, c.source) for c in notebook.cells] == [
+        (c.cell_type, c.source) for c in made.cells
+    ], "run: make notebooks"
     assert notebook.metadata.kernelspec.name == "python3" and "widgets" not in notebook.metadata
     assert path.stat().st_size < 1.5e6
     outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    assert outputs and not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert outputs and not [
+        o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"
+    ]
     text = path.read_text("utf-8")
     assert not re.search(r"/home/|/Users/|/tmp/|C:\\\\", text)
-    assert "✗ Not so with this model" not in text                         # all that the lessons claim is so
-    for image in re.findall(r'"image/png": "([^"]*)"|data:image/png;base64,([A-Za-z0-9+/=]*)', text):
+    assert "✗ Not so with this model" not in text  # all that the lessons claim is so
+    for image in re.findall(
+        r'"image/png": "([^"]*)"|data:image/png;base64,([A-Za-z0-9+/=]*)', text
+    ):
         assert len(max(image)) * 3 / 4 < 150e3
 
 
 def test_every_notebook_has_a_source():
-    found = {p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts}
+    found = {
+        p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+    }
     assert {path for path, _ in MADE} == found and SOURCES
 
 
 @pytest.mark.parametrize("change", ["", "one digit"])
 def test_a_changed_number_fails(tmp_path, change):
-    """nbval compares what cells show that are tagged for it: a silent change of a result would be seen."""
-    notebook = nbformat.read(ROOT / "notebooks" / "00_prune_your_first_transformer.ipynb", as_version=4)
-    last = next(i for i, c in enumerate(notebook.cells) if c.source.startswith("before = pl.summary"))
-    notebook.cells = [c for c in notebook.cells[:last + 1] if "show_" not in c.source and "fill-mask" not in c.source]
+    """nbval compares what cells show that are tagged for it: a silent change of a result would be
+    seen.
+    """
+    notebook = nbformat.read(
+        ROOT / "notebooks" / "00_prune_your_first_transformer.ipynb", as_version=4
+    )
+    last = next(
+        i for i, c in enumerate(notebook.cells) if c.source.startswith("before = pl.summary")
+    )
+    notebook.cells = [
+        c
+        for c in notebook.cells[: last + 1]
+        if "show_" not in c.source and "fill-mask" not in c.source
+    ]
     data = notebook.cells[-1].outputs[0]["data"]
-    assert "nbval-check-output" in notebook.cells[-1].metadata["tags"] and "7,105,536" in data["text/html"]
+    assert (
+        "nbval-check-output" in notebook.cells[-1].metadata["tags"]
+        and "7,105,536" in data["text/html"]
+    )
     if change:
         data["text/html"] = data["text/html"].replace("7,105,536", "7,105,537")
     nbformat.write(notebook, tmp_path / "changed.ipynb")
-    run = subprocess.run([sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:xdist", "-p", "no:cacheprovider",
-                          "--rootdir", tmp_path, "changed.ipynb"], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbval-lax",
+            "--nbval-current-env",
+            "-p",
+            "no:xdist",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            tmp_path,
+            "changed.ipynb",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert (run.returncode != 0) == bool(change), run.stdout
 
 
@@ -61,12 +101,23 @@ def test_exercises_are_left_to_the_learner(source):
     assert n >= 2 and (dots(learner), dots(solved)) == (n, 0)
     assert len(re.findall(r"^(?:pl\.)?check\(", text, re.M)) == n
     path = ROOT / "notebooks" / "solutions" / f"{source.stem}.ipynb"
-    said = lambda path: "".join(o.get("text", "") for c in nbformat.read(path, 4).cells for o in c.get("outputs", []))
-    assert said(path).count(f"✓ {source.stem[:2]}.") == n and said(path.parent.parent / path.name).count("not attempted yet") == n
+    said = lambda path: "".join(
+        o.get("text", "") for c in nbformat.read(path, 4).cells for o in c.get("outputs", [])
+    )
+    assert (
+        said(path).count(f"✓ {source.stem[:2]}.") == n
+        and said(path.parent.parent / path.name).count("not attempted yet") == n
+    )
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
 def test_code_fits_the_cell(source):
     """JupyterLab shows about ninety characters beside its file browser."""
-    long = [line for cell in read_source(source).cells if cell.cell_type == "code" for line in cell.source.splitlines() if len(line) > 92]
+    long = [
+        line
+        for cell in read_source(source).cells
+        if cell.cell_type == "code"
+        for line in cell.source.splitlines()
+        if len(line) > 92
+    ]
     assert not long, long

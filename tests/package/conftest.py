@@ -1,14 +1,21 @@
 """Tiny random models, and no way out to the network."""
+
 import os
 import socket
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")          # before torch: busy waiting makes processes side by side crawl
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # before torch: busy waiting makes processes side by side crawl
 os.environ.pop("PRUNING_LESSONS_CHECKPOINT", None)
 
 import pytest
 import torch
-from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification
+from transformers import (
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaForSequenceClassification,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -19,16 +26,27 @@ def no_network(monkeypatch):
         if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
             raise AssertionError(f"a test tried to reach {address}")
         return connect(self, address)
+
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
 def make(layers=3, heads=4, neurons=10, seed=0, task="intents", attention="sdpa"):
-    """A tiny XLM-R whose biases and LayerNorms are random, too: zeros would hide what is forgotten."""
+    """A tiny XLM-R with random biases and LayerNorms, too: zeros would hide what is forgotten."""
     torch.manual_seed(seed)
-    config = XLMRobertaConfig(vocab_size=99, hidden_size=24, num_hidden_layers=layers, num_attention_heads=heads,
-                              intermediate_size=neurons, max_position_embeddings=40, type_vocab_size=1, num_labels=5)
+    config = XLMRobertaConfig(
+        vocab_size=99,
+        hidden_size=24,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=neurons,
+        max_position_embeddings=40,
+        type_vocab_size=1,
+        num_labels=5,
+    )
     config._attn_implementation = attention
-    model = (XLMRobertaForSequenceClassification if task == "intents" else XLMRobertaForMaskedLM)(config).eval()
+    model = (XLMRobertaForSequenceClassification if task == "intents" else XLMRobertaForMaskedLM)(
+        config
+    ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
@@ -36,13 +54,24 @@ def make(layers=3, heads=4, neurons=10, seed=0, task="intents", attention="sdpa"
 
 
 def make_pretrained(folder, width=48, layers=5, heads=6, neurons=80):
-    """A checkpoint as the hub has XLM-R: fill-mask alone, random, in proportions that are not the embedded model's."""
-    from pruning_lessons.checkpoints import EMBEDDED
+    """A checkpoint as the hub has XLM-R: fill-mask alone, random, in proportions that are not the
+    embedded model's.
+    """
     from transformers import AutoTokenizer
+
+    from pruning_lessons.models.checkpoints import EMBEDDED
+
     tokenizer = AutoTokenizer.from_pretrained(EMBEDDED)
     torch.manual_seed(0)
-    config = XLMRobertaConfig(vocab_size=len(tokenizer), hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-                              intermediate_size=neurons, max_position_embeddings=130, type_vocab_size=1)
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=neurons,
+        max_position_embeddings=130,
+        type_vocab_size=1,
+    )
     XLMRobertaForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -60,4 +89,5 @@ def logits(model, seed=0):
 @pytest.fixture(scope="session")
 def embedded():
     from pruning_lessons import load
+
     return load()

@@ -9,19 +9,28 @@ import torch
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import pruning_lessons as pl
-from pruning_lessons.checkpoints import EMBEDDED
+from pruning_lessons.models.checkpoints import EMBEDDED
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import logits, make
 
-SENTENCES = ["The cat sat on the mat", "Bill bought Oreos and salad. He also paid in cash.",
-             "Hello, i am looking <mask> Jammie", "Zażółć gęślą jaźń", "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία",
-             "съешь ещё этих мягких французских булок", "你好，请打开客厅的灯", "صباح الخير، كيف حالك؟", "สวัสดีครับ"]
+SENTENCES = [
+    "The cat sat on the mat",
+    "Bill bought Oreos and salad. He also paid in cash.",
+    "Hello, i am looking <mask> Jammie",
+    "Zażółć gęślą jaźń",
+    "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία",
+    "съешь ещё этих мягких французских булок",
+    "你好，请打开客厅的灯",
+    "صباح الخير، كيف حالك؟",
+    "สวัสดีครับ",
+]
 
 
 def same(a, b):
     return a.state_dict().keys() == b.state_dict().keys() and all(
-        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values()))
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values())
+    )
 
 
 def uneven(model):
@@ -30,14 +39,23 @@ def uneven(model):
     return pl.prune(model, masks)
 
 
-@pytest.mark.parametrize("task, auto", [("intents", AutoModelForSequenceClassification), ("fill-mask", AutoModelForMaskedLM)])
+@pytest.mark.parametrize(
+    "task, auto",
+    [("intents", AutoModelForSequenceClassification), ("fill-mask", AutoModelForMaskedLM)],
+)
 @pytest.mark.parametrize("change", [uneven, lambda model: model])
 def test_save_then_load_is_bit_equal(tmp_path, embedded, task, auto, change):
     model = change(make(task=task))
     folder = pl.save(model, embedded[1], tmp_path / "model")
     for again in (pl.load(folder, task=task)[0], auto.from_pretrained(folder)):
-        assert type(again) is type(model) and same(again, model) and torch.equal(logits(again.eval()), logits(model))
-    assert AutoTokenizer.from_pretrained(folder)("turn on the light") == embedded[1]("turn on the light")
+        assert (
+            type(again) is type(model)
+            and same(again, model)
+            and torch.equal(logits(again.eval()), logits(model))
+        )
+    assert AutoTokenizer.from_pretrained(folder)("turn on the light") == embedded[1](
+        "turn on the light"
+    )
     assert not list(tmp_path.glob(".*")) and not list(folder.glob("*.bin"))
 
 
@@ -45,14 +63,20 @@ def test_the_embedded_model_survives_the_whole_way(tmp_path, embedded):
     small = uneven(embedded[0])
     again, tokenizer = pl.load(pl.save(small, embedded[1], tmp_path / "small"))
     assert same(again, small) and again.config.id2label == embedded[0].config.id2label
-    twice, _ = pl.load(pl.save(pl.prune(again, pl.random_masks(again, 0.5)), tokenizer, tmp_path / "small"))
+    twice, _ = pl.load(
+        pl.save(pl.prune(again, pl.random_masks(again, 0.5)), tokenizer, tmp_path / "small")
+    )
     assert pl.summary(twice).macs < pl.summary(again).macs
 
 
 def test_a_failed_save_leaves_what_was_there(tmp_path, embedded, monkeypatch):
     model = make()
     folder = pl.save(model, embedded[1], tmp_path / "model")
-    monkeypatch.setattr(type(embedded[1]), "save_pretrained", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        type(embedded[1]),
+        "save_pretrained",
+        lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")),
+    )
     with pytest.raises(OSError, match="disk full"):
         pl.save(uneven(model), embedded[1], folder)
     assert same(AutoModelForSequenceClassification.from_pretrained(folder), model)
@@ -120,10 +144,23 @@ def test_the_embedded_checkpoint(embedded):
     filler, _ = pl.load(task="fill-mask")
     batch = tokenizer("turn on the <mask> in the kitchen", return_tensors="pt")
     with torch.no_grad():
-        found = filler(**batch).logits[0, batch.input_ids[0].tolist().index(tokenizer.mask_token_id)].topk(5).indices
+        found = (
+            filler(**batch)
+            .logits[0, batch.input_ids[0].tolist().index(tokenizer.mask_token_id)]
+            .topk(5)
+            .indices
+        )
     assert any("light" in word for word in tokenizer.convert_ids_to_tokens(found.tolist()))
 
 
 def test_import_is_light():
-    code = "import sys, pruning_lessons; print([m for m in ('matplotlib', 'ipywidgets', 'bertviz') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, pruning_lessons; "
+        "print([m for m in ('matplotlib', 'ipywidgets', 'bertviz') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )

@@ -1,14 +1,19 @@
-"""Every exercise takes its solution, and turns each plausible wrong answer away with the hint that is meant for it."""
+"""Every exercise takes its solution, and turns each plausible wrong answer away with the hint that
+is meant for it.
+"""
+
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import pruning_lessons
-from pruning_lessons.exercises import EXERCISES, Exercise, WrongAnswer, check, claim
+from pruning_lessons.teaching.exercises import EXERCISES, Exercise, WrongAnswer, check, claim
 
-for file in sorted((Path(pruning_lessons.__file__).parent / "lessons").glob("lesson_*.py")):
-    import_module(f"pruning_lessons.lessons.{file.stem}")
+for file in sorted(
+    (Path(pruning_lessons.__file__).parent / "teaching" / "lessons").glob("lesson_*.py")
+):
+    import_module(f"pruning_lessons.teaching.lessons.{file.stem}")
 ALL = sorted(EXERCISES.values(), key=lambda e: e.name)
 
 
@@ -22,7 +27,11 @@ def test_exercise(exercise, capsys):
     for wrong, hint in exercise.wrong:
         with pytest.raises(WrongAnswer) as found:
             check(exercise.name, wrong)
-        assert hint in str(found.value) and "expected" in str(found.value) and exercise.look in str(found.value)
+        assert (
+            hint in str(found.value)
+            and "expected" in str(found.value)
+            and exercise.look in str(found.value)
+        )
     with pytest.raises(WrongAnswer, match="returns nothing"):
         check(exercise.name, lambda *arguments: None)
 
@@ -37,17 +46,23 @@ def test_bad_input():
 def test_an_error_in_the_answer_is_a_wrong_answer():
     def crashes(mask):
         return mask.nothing
-    with pytest.raises(WrongAnswer, match="AttributeError(.|\\n)*Hint: it was raised at “return mask.nothing”"):
+
+    with pytest.raises(
+        WrongAnswer, match="AttributeError(.|\\n)*Hint: it was raised at “return mask.nothing”"
+    ):
         check("00.kept_share", crashes)
 
 
 def test_a_float_mask_is_no_bool_mask():
     import torch
+
     with pytest.raises(WrongAnswer, match="True and False"):
         check("01.causal_mask", lambda n: torch.ones(n, n).tril())
 
 
-@pytest.mark.parametrize("holds, said", [(True, "✓ it rains"), (False, "✗ Not so with this model: it rains")])
+@pytest.mark.parametrize(
+    "holds, said", [(True, "✓ it rains"), (False, "✗ Not so with this model: it rains")]
+)
 def test_claims(holds, said, capsys):
     claim("it rains", holds)
     assert capsys.readouterr().out == said + "\n"
@@ -55,6 +70,12 @@ def test_claims(holds, said, capsys):
 
 def test_an_answer_cannot_spoil_its_input():
     import torch
-    Exercise("test.spoil", lambda x: x.sum(), [("a", (torch.ones(2),)), ("b", (torch.ones(2),))], look="here")
+
+    Exercise(
+        "test.spoil",
+        lambda x: x.sum(),
+        [("a", (torch.ones(2),)), ("b", (torch.ones(2),))],
+        look="here",
+    )
     check("test.spoil", lambda x: x.mul_(1).sum())
     assert EXERCISES.pop("test.spoil").cases[0][1][0].sum() == 2

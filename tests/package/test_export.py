@@ -1,4 +1,5 @@
 """What is exported answers like PyTorch, at any batch and length, without PyTorch."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +9,18 @@ import pytest
 import torch
 
 import pruning_lessons as pl
-from pruning_lessons import export
-from pruning_lessons.onnx_classifier import OnnxClassifier
+from pruning_lessons.shipping import export
+from pruning_lessons.shipping.onnx_classifier import OnnxClassifier
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make  # noqa: E402
+from conftest import make
 
-SENTENCES = ["turn on the light", "Wie spät ist es?", "stop", "¿qué tiempo hace mañana en Sevilla, por favor?"]
+SENTENCES = [
+    "turn on the light",
+    "Wie spät ist es?",
+    "stop",
+    "¿qué tiempo hace mañana en Sevilla, por favor?",
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +71,26 @@ def test_int8_is_smaller_and_close(folder):
     assert file.stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
     after = OnnxClassifier(folder, quantized=True).logits(SENTENCES)
     assert 0 < np.abs(after - before).max() < 0.3 * np.abs(before).max()
-    assert sorted(p.name for p in folder.iterdir()) == ["classify.py", "model-int8.onnx", "model.onnx", "settings.json", "tokenizer.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "classify.py",
+        "model-int8.onnx",
+        "model.onnx",
+        "settings.json",
+        "tokenizer.json",
+    ]
 
 
 def test_a_failed_export_leaves_what_was_there(small, folder, monkeypatch):
     before = {p.name: p.read_bytes() for p in folder.iterdir()}
-    monkeypatch.setattr(export, "_write_model", lambda *a: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        export, "_write_model", lambda *a: (_ for _ in ()).throw(OSError("disk full"))
+    )
     with pytest.raises(OSError, match="disk full"):
         pl.export_onnx(*small, folder)
-    assert before == {p.name: p.read_bytes() for p in folder.iterdir()} and len(list(folder.parent.iterdir())) == 1
+    assert (
+        before == {p.name: p.read_bytes() for p in folder.iterdir()}
+        and len(list(folder.parent.iterdir())) == 1
+    )
 
 
 def test_bad_input(small, tmp_path):

@@ -1,4 +1,7 @@
-"""Other families whose layers are laid out alike: the same promises, on tiny random models saved by plain transformers."""
+"""Other families whose layers are laid out alike: the same promises, on tiny random models saved by
+plain transformers.
+"""
+
 import pytest
 import torch
 import transformers
@@ -7,16 +10,26 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
 import pruning_lessons as pl
-from pruning_lessons.models import FAMILIES, embed, finish, layers_of
+from pruning_lessons.models.anatomy import FAMILIES, embed, finish, layers_of
 
-SIZES = dict(vocab_size=300, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=20,
-             max_position_embeddings=40, pad_token_id=1, num_labels=5)
+SIZES = dict(
+    vocab_size=300,
+    hidden_size=24,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=20,
+    max_position_embeddings=40,
+    pad_token_id=1,
+    num_labels=5,
+)
 
 
 def tiny(family: str, kind: str = "ForSequenceClassification", **changes):
     name = FAMILIES[family]
     torch.manual_seed(0)
-    model = getattr(transformers, name + kind)(getattr(transformers, f"{name}Config")(**SIZES | changes)).eval()
+    model = getattr(transformers, name + kind)(
+        getattr(transformers, f"{name}Config")(**SIZES | changes)
+    ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -27,7 +40,11 @@ def batch(n=6):
     ids = torch.randint(5, 299, (n, 9), generator=torch.Generator().manual_seed(1))
     mask = torch.ones_like(ids)
     mask[1, 5:] = 0
-    return {"input_ids": ids.where(mask.bool(), 1), "attention_mask": mask, "labels": torch.arange(n) % 5}
+    return {
+        "input_ids": ids.where(mask.bool(), 1),
+        "attention_mask": mask,
+        "labels": torch.arange(n) % 5,
+    }
 
 
 def logits(model):
@@ -42,7 +59,9 @@ def logits(model):
 @given(data=st.data())
 def test_removed_equals_masked(family, kind, data):
     model = tiny(family, kind)
-    bits = lambda *shape: torch.tensor(data.draw(st.lists(st.booleans(), min_size=(n := torch.Size(shape).numel()), max_size=n))).view(shape)
+    bits = lambda *shape: torch.tensor(
+        data.draw(st.lists(st.booleans(), min_size=(n := torch.Size(shape).numel()), max_size=n))
+    ).view(shape)
     masks = pl.Masks(bits(3, 4), bits(3, 20), bits(3))
     small = pl.prune(model, masks)
     with pl.masked(model, masks):
@@ -73,7 +92,7 @@ def test_load_score_cut_repair_save_and_export(family, tmp_path):
     again, _ = pl.load(tmp_path / "small")
     auto = AutoModelForSequenceClassification.from_pretrained(tmp_path / "small").eval()
     assert torch.equal(logits(again), logits(small)) and torch.equal(logits(auto), logits(small))
-    if family == "bert":                                                # an export takes seconds; the others are like XLM-R
+    if family == "bert":  # an export takes seconds; the others are like XLM-R
         folder = pl.export_onnx(small, tokenizer, tmp_path / "onnx")
         found = pl.OnnxClassifier(folder).run(data["input_ids"], data["attention_mask"])
         assert abs(found - logits(small).numpy()).max() < 1e-4
@@ -87,7 +106,10 @@ def test_two_labels_without_names_stay(tmp_path):
     assert model.config.num_labels == 2
 
 
-@pytest.mark.parametrize("config", [transformers.DistilBertConfig(), transformers.RobertaConfig(is_decoder=True, **SIZES)])
+@pytest.mark.parametrize(
+    "config",
+    [transformers.DistilBertConfig(), transformers.RobertaConfig(is_decoder=True, **SIZES)],
+)
 def test_the_rest_is_refused(config, tmp_path):
     config.save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
@@ -97,12 +119,17 @@ def test_the_rest_is_refused(config, tmp_path):
 
 def test_texts_of_ones_own(tmp_path):
     file = tmp_path / "mine.csv"
-    file.write_text('\ufefftext,label,lang\n"on, please",light,en\nmach zu,cover,de\n', encoding="utf-8")
+    file.write_text(
+        '\ufefftext,label,lang\n"on, please",light,en\nmach zu,cover,de\n', encoding="utf-8"
+    )
     data = pl.read_csv(file, language="lang")
     assert data.sentences == ["on, please", "mach zu"] and data.label_names == ["cover", "light"]
     assert data.labels == [1, 0] and data.languages == ["en", "de"]
     assert pl.read_csv(file, label_names=["light", "cover", "music"]).labels == [0, 1]
-    for wrong, options in (("no column 'body'", dict(text="body")), ("line 2", dict(label_names=["cover"]))):
+    for wrong, options in (
+        ("no column 'body'", dict(text="body")),
+        ("line 2", dict(label_names=["cover"])),
+    ):
         with pytest.raises(ValueError, match=wrong):
             pl.read_csv(file, **options)
     file.write_text("text,label\n ,light\n", encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Scores are derivatives and differences, whatever the batches; selection is exact; exchanges only help."""
+"""Scores are derivatives and differences, whatever the batches; selection is exact; exchanges only
+help.
+"""
+
 import itertools
 import sys
 from pathlib import Path
@@ -10,33 +13,45 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import pruning_lessons as pl
-from pruning_lessons.importance import METHODS, Scores, importance
-from pruning_lessons.selection import LatencyTable, _rising, encoder_macs, latency_table, rearranged, select, unit_macs
+from pruning_lessons.measuring.size import encoder_macs, unit_macs
+from pruning_lessons.models.anatomy import neurons_per_layer
+from pruning_lessons.pruning.importance import METHODS, Scores, importance
+from pruning_lessons.pruning.latency_table import LatencyTable, _rising, latency_table
+from pruning_lessons.pruning.selection import rearranged, select
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make  # noqa: E402
+from conftest import make
 
 
 def examples(n=6, seed=0, labels=True):
     """n examples of different lengths: (ids, label)."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(2, 9, (n,), generator=generator).tolist()
-    return [(torch.randint(5, 99, (length,), generator=generator), int(torch.randint(5, (), generator=generator)))
-            for length in lengths]
+    return [
+        (
+            torch.randint(5, 99, (length,), generator=generator),
+            int(torch.randint(5, (), generator=generator)),
+        )
+        for length in lengths
+    ]
 
 
 def batches(rows, size, extra_padding=0, labels=True):
     for start in range(0, len(rows), size):
-        part = rows[start:start + size]
+        part = rows[start : start + size]
         T = max(len(ids) for ids, _ in part) + extra_padding
         ids = torch.stack([F.pad(ids, (0, T - len(ids)), value=1) for ids, _ in part])
         mask = torch.stack([F.pad(torch.ones_like(ids), (0, T - len(ids))) for ids, _ in part])
-        yield {"input_ids": ids, "attention_mask": mask} | ({"labels": torch.tensor([y for _, y in part])} if labels else {})
+        yield {"input_ids": ids, "attention_mask": mask} | (
+            {"labels": torch.tensor([y for _, y in part])} if labels else {}
+        )
 
 
 def same(a: Scores, b: Scores, tolerance=1e-4):
-    return all(torch.allclose(getattr(a, k), getattr(b, k), rtol=tolerance, atol=1e-6, equal_nan=True)
-               for k in ("heads", "neurons", "layers"))
+    return all(
+        torch.allclose(getattr(a, k), getattr(b, k), rtol=tolerance, atol=1e-6, equal_nan=True)
+        for k in ("heads", "neurons", "layers")
+    )
 
 
 @pytest.mark.parametrize("labels", [True, False])
@@ -51,12 +66,15 @@ def test_batches_and_padding_change_nothing(method, labels):
 
 def test_fisher_is_the_square_of_each_examples_derivative():
     model, rows = make(), examples(4)
-    found, taylor = importance(model, batches(rows, 4)), importance(model, batches(rows, 2), "taylor")
+    found, taylor = (
+        importance(model, batches(rows, 4)),
+        importance(model, batches(rows, 2), "taylor"),
+    )
     squares, sizes = torch.zeros(3, 10), torch.zeros(3, 4)
-    for batch in batches(rows, 1):                                       # one at a time, with plain gates
+    for batch in batches(rows, 1):  # one at a time, with plain gates
         with pl.gates(model) as gate:
             F.cross_entropy(model(batch["input_ids"]).logits, batch["labels"]).backward()
-        squares += gate.neurons.grad ** 2 / len(rows)
+        squares += gate.neurons.grad**2 / len(rows)
         sizes += gate.heads.grad.abs() / len(rows)
     assert torch.allclose(found.neurons, squares, rtol=1e-3, atol=1e-7)
     assert torch.allclose(taylor.heads, sizes, rtol=1e-3, atol=1e-6)
@@ -70,8 +88,13 @@ def test_leave_one_out_is_the_loss_without_the_part():
 
     def loss(masks):
         with torch.no_grad():
-            return F.cross_entropy(pl.prune(model, masks)(batch["input_ids"], attention_mask=batch["attention_mask"]).logits,
-                                   batch["labels"]).item()
+            return F.cross_entropy(
+                pl.prune(model, masks)(
+                    batch["input_ids"], attention_mask=batch["attention_mask"]
+                ).logits,
+                batch["labels"],
+            ).item()
+
     base = loss(pl.Masks.keep_all(model))
     for layer in range(3):
         masks = pl.Masks.keep_all(model)
@@ -86,12 +109,14 @@ def test_leave_one_out_is_the_loss_without_the_part():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_model_is_left_as_it_was(method):
-    model = pl.prune(make(), pl.random_masks(make(), 0.6, seed=2)).train()     # uneven, and training
+    model = pl.prune(make(), pl.random_masks(make(), 0.6, seed=2)).train()  # uneven, and training
     model.roberta.embeddings.requires_grad_(False)
     before = [(p.requires_grad, p.clone()) for p in model.parameters()]
     found = importance(model, batches(examples(), 3), method)
-    assert model.training and all(p.requires_grad == wanted and torch.equal(p, old) and p.grad is None
-                                  for p, (wanted, old) in zip(model.parameters(), before))
+    assert model.training and all(
+        p.requires_grad == wanted and torch.equal(p, old) and p.grad is None
+        for p, (wanted, old) in zip(model.parameters(), before)
+    )
     assert found.heads.shape == pl.Masks.keep_all(model).heads.shape and found.layers.shape == (3,)
     assert same(found, importance(model, batches(examples(), 3), method))
 
@@ -124,9 +149,15 @@ def test_bad_input():
     with pytest.raises(TypeError, match="model.*Linear"):
         importance(torch.nn.Linear(2, 2), None, "magnitude")
     scores = importance(model, batches(examples(), 3), "leave_one_out")
-    for change, words in [(dict(), "budget"), (dict(keep_macs=0.5, keep_heads=2), "budget"), (dict(keep_macs=0), "keep_macs.*0"),
-                          (dict(keep_heads=99), "keep_heads.*99.*12"), (dict(keep_heads=4, even=True), "multiple of 3"),
-                          (dict(keep_macs=0.5), "NaN.*leave_one_out"), (dict(keep_heads=3, multiple=0), "multiple")]:
+    for change, words in [
+        (dict(), "budget"),
+        (dict(keep_macs=0.5, keep_heads=2), "budget"),
+        (dict(keep_macs=0), "keep_macs.*0"),
+        (dict(keep_heads=99), "keep_heads.*99.*12"),
+        (dict(keep_heads=4, even=True), "multiple of 3"),
+        (dict(keep_macs=0.5), "NaN.*leave_one_out"),
+        (dict(keep_heads=3, multiple=0), "multiple"),
+    ]:
         with pytest.raises(ValueError, match=words):
             select(scores, model, **change)
     with pytest.raises(ValueError, match="scores.heads.*shape"):
@@ -138,8 +169,12 @@ numbers = st.floats(0, 1, width=32)
 
 
 @settings(max_examples=60, deadline=None)
-@given(values=st.lists(numbers, min_size=42, max_size=42), keep=st.floats(0.02, 1), even=st.booleans(),
-       multiple=st.sampled_from([1, 4]))
+@given(
+    values=st.lists(numbers, min_size=42, max_size=42),
+    keep=st.floats(0.02, 1),
+    even=st.booleans(),
+    multiple=st.sampled_from([1, 4]),
+)
 def test_the_budget_is_never_missed_and_never_wasted(values, keep, even, multiple):
     model = make()
     values = torch.tensor(values)
@@ -149,7 +184,11 @@ def test_the_budget_is_never_missed_and_never_wasted(values, keep, even, multipl
     left = keep * encoder_macs(model) - encoder_macs(pl.prune(model, masks))
     assert left > -1e-6
     if masks.neurons.sum() < 30:
-        assert left < max(head, neuron * multiple * (3 if even else 1)) * (3 if even else 1) + neuron * multiple
+        assert (
+            left
+            < max(head, neuron * multiple * (3 if even else 1)) * (3 if even else 1)
+            + neuron * multiple
+        )
     counts = masks.neurons.sum(1).tolist()
     assert all(n % multiple == 0 or n == 10 for n in counts) and (not even or len(set(counts)) == 1)
 
@@ -165,7 +204,9 @@ def test_no_choice_within_the_budget_is_better(values, keep):
     found = (values * torch.cat([masks.heads[0], masks.neurons[0]])).sum().item()
     for choice in itertools.product([0, 1], repeat=10):
         choice = torch.tensor(choice)
-        if choice[:4].sum().item() * head + choice[4:].sum().item() * neuron <= keep * encoder_macs(model):
+        if choice[:4].sum().item() * head + choice[4:].sum().item() * neuron <= keep * encoder_macs(
+            model
+        ):
             assert (values * choice).sum().item() <= found + 1e-5
 
 
@@ -176,7 +217,10 @@ def test_counts_are_kept():
     assert masks.heads.sum(1).tolist() == [2, 2, 2] and masks.neurons.sum(1).tolist() == [3, 3, 3]
     plain = select(scores, model, keep_heads=5, rearrange=False)
     assert masks.heads.sum() == 6 and plain.heads.sum() == 5 and plain.neurons.all()
-    assert plain.heads[plain.heads].numel() and scores.heads[plain.heads].min() >= scores.heads[~plain.heads].max()
+    assert (
+        plain.heads[plain.heads].numel()
+        and scores.heads[plain.heads].min() >= scores.heads[~plain.heads].max()
+    )
 
 
 @settings(max_examples=40, deadline=None)
@@ -184,8 +228,10 @@ def test_counts_are_kept():
 def test_exchanges_only_help(seed, keep):
     generator = torch.Generator().manual_seed(seed)
     g = torch.randn(8, 1, 10, generator=generator) * torch.rand(10, generator=generator)
-    g[:, :, 9] = -g[:, :, 8]                                             # two that cancel
-    scores = Scores(torch.rand(1, 4), g.square().mean(0), torch.ones(1), "fisher", (torch.zeros(8, 1, 4), g))
+    g[:, :, 9] = -g[:, :, 8]  # two that cancel
+    scores = Scores(
+        torch.rand(1, 4), g.square().mean(0), torch.ones(1), "fisher", (torch.zeros(8, 1, 4), g)
+    )
     mask = torch.zeros(1, 10, dtype=torch.bool)
     mask[0, scores.neurons[0].topk(keep).indices] = True
     before = pl.Masks(torch.ones(1, 4, dtype=torch.bool), mask, torch.ones(1, dtype=torch.bool))
@@ -199,7 +245,7 @@ def test_exchange_in_uneven_layers_stays_inside_them():
     scores = importance(model, batches(examples(12), 4))
     masks = select(scores, model, keep_macs=0.5)
     masks.check(model)
-    for layer, count in enumerate(pl.models.neurons_per_layer(model)):
+    for layer, count in enumerate(neurons_per_layer(model)):
         assert not masks.neurons[layer, count:].any()
     assert encoder_macs(pl.prune(model, masks)) <= 0.5 * encoder_macs(model)
 
@@ -207,16 +253,27 @@ def test_exchange_in_uneven_layers_stays_inside_them():
 def test_latency_budget_is_an_exact_knapsack():
     model = make(layers=2, heads=2, neurons=3)
     generator = torch.Generator().manual_seed(0)
-    scores = Scores(torch.rand(2, 2, generator=generator), torch.rand(2, 3, generator=generator), torch.ones(2), "given")
+    scores = Scores(
+        torch.rand(2, 2, generator=generator),
+        torch.rand(2, 3, generator=generator),
+        torch.ones(2),
+        "given",
+    )
     table = LatencyTable({0: 0.0, 1: 0.5, 2: 0.6}, {0: 0.0, 1: 0.1, 2: 0.5, 3: 0.55}, 0.3, {})
     for budget in (0.3, 0.5, 0.95, 1.4, 2.0, 5.0):
         masks = select(scores, model, max_latency_ms=budget, table=table)
         assert table.promise(masks) <= budget + 1e-9
-        worth = lambda m: (scores.heads * m.heads).sum().item() + (scores.neurons * m.neurons).sum().item()
+        worth = lambda m: (
+            (scores.heads * m.heads).sum().item() + (scores.neurons * m.neurons).sum().item()
+        )
         best = 0.0
         for bits in itertools.product([False, True], repeat=10):
-            other = pl.Masks(torch.tensor(bits[:4]).view(2, 2), torch.tensor(bits[4:]).view(2, 3), torch.ones(2, dtype=torch.bool))
-            if table.promise(other) <= budget - 2e-3:                    # the knapsack rounds times up
+            other = pl.Masks(
+                torch.tensor(bits[:4]).view(2, 2),
+                torch.tensor(bits[4:]).view(2, 3),
+                torch.ones(2, dtype=torch.bool),
+            )
+            if table.promise(other) <= budget - 2e-3:  # the knapsack rounds times up
                 best = max(best, worth(other))
         assert worth(masks) >= best - 1e-6
     with pytest.raises(ValueError, match="max_latency_ms.*0.1.*0.30"):
@@ -239,7 +296,14 @@ def test_times_become_the_nearest_rising_curve(values):
 def test_a_measured_table_keeps_its_promise_in_kind():
     model = make()
     table = latency_table(model, threads=1, repeats=5)
-    assert 0 in table.attention and 4 in table.attention and 0 in table.feed_forward and 10 in table.feed_forward
-    assert list(table.attention.values()) == sorted(table.attention.values()) and "ms" in repr(table)
+    assert (
+        0 in table.attention
+        and 4 in table.attention
+        and 0 in table.feed_forward
+        and 10 in table.feed_forward
+    )
+    assert list(table.attention.values()) == sorted(table.attention.values()) and "ms" in repr(
+        table
+    )
     promised, measured = table.measured(model, pl.random_masks(model, 0.5))
     assert promised > 0 and measured > 0

@@ -1,4 +1,5 @@
 """What `summary`, `evaluate` and `latency` state is what other counters find."""
+
 import sys
 from pathlib import Path
 
@@ -15,9 +16,14 @@ from conftest import make
 
 
 @settings(max_examples=15, deadline=None)
-@given(keep=st.floats(0, 1), seed=st.integers(0, 99), length=st.integers(2, 30), task=st.sampled_from(["intents", "fill-mask"]))
+@given(
+    keep=st.floats(0, 1),
+    seed=st.integers(0, 99),
+    length=st.integers(2, 30),
+    task=st.sampled_from(["intents", "fill-mask"]),
+)
 def test_summary_counts_what_torch_counts(keep, seed, length, task):
-    model = make(task=task, attention="eager")          # torch's counter sees eager attention's products
+    model = make(task=task, attention="eager")  # torch's counter sees eager attention's products
     masks = pl.random_masks(model, keep, seed=seed)
     masks.heads[0] |= ~masks.heads.any()
     model = pl.prune(model, masks)
@@ -32,7 +38,10 @@ def test_summary_counts_what_torch_counts(keep, seed, length, task):
 
 def test_summary_shows_as_tables():
     found = pl.summary(make())
-    assert "attention" in repr(found) and '<th scope="row" style="text-align:left">attention' in found._repr_html_()
+    assert (
+        "attention" in repr(found)
+        and '<th scope="row" style="text-align:left">attention' in found._repr_html_()
+    )
     assert "24 × 24" in repr(found.layers())
 
 
@@ -42,7 +51,9 @@ def test_evaluate_agrees_with_a_plain_loop(embedded):
     right = []
     for text, label in zip(data.sentences, data.labels):
         with torch.no_grad():
-            right.append(model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() == label)
+            right.append(
+                model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() == label
+            )
     found = pl.evaluate(model, tokenizer, data, batch_size=7)
     assert found.accuracy == pytest.approx(sum(right) / 60) and found.n == 60
     german = [r for r, language in zip(right, data.languages) if language == "de"]
@@ -61,7 +72,9 @@ def test_latency_reports_and_restores():
     small, threads = make(), torch.get_num_threads()
     small.train()
     found = pl.latency({"a": small, "b": make(layers=6)}, repeats=5, warm_up=1, threads=1)
-    assert found.ratio["a"] == 1 and found.ratio["b"] == pytest.approx(found.median["a"] / found.median["b"])
+    assert found.ratio["a"] == 1 and found.ratio["b"] == pytest.approx(
+        found.median["a"] / found.median["b"]
+    )
     assert all(low <= found.median[k] <= high for k, (low, high) in found.quartiles.items())
     assert small.training and torch.get_num_threads() == threads
     assert "b" in repr(found) and "<table>" in found._repr_html_()
@@ -71,9 +84,16 @@ def test_latency_reports_and_restores():
 
 def test_intents(embedded):
     data = pl.load_intents("train", ["de", "fr"], limit=50, seed=4)
-    assert len(data) == 50 and set(data.languages) == {"de", "fr"} and data == pl.load_intents("train", ["de", "fr"], limit=50, seed=4)
+    assert (
+        len(data) == 50
+        and set(data.languages) == {"de", "fr"}
+        and data == pl.load_intents("train", ["de", "fr"], limit=50, seed=4)
+    )
     batch = next(data.batches(embedded[1], 8))
-    assert batch["input_ids"].shape == batch["attention_mask"].shape and batch["labels"].tolist() == data.labels[:8]
+    assert (
+        batch["input_ids"].shape == batch["attention_mask"].shape
+        and batch["labels"].tolist() == data.labels[:8]
+    )
     with pytest.raises(ValueError, match="split.*dev"):
         pl.load_intents("dev")
     with pytest.raises(ValueError, match="languages.*xx.*zero_shot"):

@@ -1,4 +1,5 @@
 """Another checkpoint is fine-tuned once, and kept."""
+
 import sys
 from pathlib import Path
 
@@ -6,22 +7,25 @@ import pytest
 import torch
 
 import pruning_lessons as pl
-from pruning_lessons import preparation, training
-from pruning_lessons.data import label_names
+from pruning_lessons.models.checkpoints import label_names
+from pruning_lessons.recovery import training
+from pruning_lessons.teaching import preparation
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make_pretrained  # noqa: E402
+from conftest import make_pretrained
 
 
 @pytest.fixture
 def checkpoint(tmp_path, monkeypatch):
-    """A small network with the course's tokenizer and no head for intents, as XLM-R comes from the hub."""
+    """A small network with the course's tokenizer and no head for intents, as XLM-R comes from the
+    hub.
+    """
     monkeypatch.setenv("PRUNING_LESSONS_CACHE", str(tmp_path / "cache"))
     return make_pretrained(tmp_path / "pretrained")
 
 
 def test_the_embedded_model_is_ready(monkeypatch):
-    monkeypatch.setattr(preparation, "fine_tune", None)                  # nothing may be trained
+    monkeypatch.setattr(preparation, "fine_tune", None)  # nothing may be trained
     assert pl.prepare() == "embedded"
 
 
@@ -33,10 +37,10 @@ def test_trained_once_and_found_again(checkpoint, tmp_path, monkeypatch, capsys)
     model, tokenizer = pl.load(folder)
     assert [model.config.id2label[i] for i in range(model.config.num_labels)] == label_names()
     pl.evaluate(model, tokenizer, pl.load_intents("test", limit=10))
-    pl.load(task="fill-mask")                                            # from the checkpoint itself
+    pl.load(task="fill-mask")  # from the checkpoint itself
     monkeypatch.setattr(preparation, "fine_tune", None)
     assert pl.prepare() == pl.prepare(checkpoint) == folder
-    assert pl.prepare(folder) == folder                                  # knows the intents already
+    assert pl.prepare(folder) == folder  # knows the intents already
 
 
 def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
@@ -50,6 +54,7 @@ def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
         if len(calls) == 2:
             raise KeyboardInterrupt
         return evaluate(*args)
+
     monkeypatch.setattr(training, "evaluate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pl.prepare(checkpoint, **options)
@@ -59,6 +64,7 @@ def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
 
 def test_labels_of_its_own_are_refused(tmp_path, embedded):
     from conftest import make
+
     folder = pl.save(make(), embedded[1], tmp_path / "own")
     with pytest.raises(ValueError, match="labels of its own.*lesson 08"):
         pl.prepare(folder)

@@ -1,4 +1,5 @@
 """The files that install the project agree with each other."""
+
 import re
 import sys
 from pathlib import Path
@@ -8,12 +9,15 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-import set_address  # noqa: E402
+import set_address
 
-tomllib = pytest.importorskip("tomllib")                     # Python 3.11 and later
+tomllib = pytest.importorskip("tomllib")  # Python 3.11 and later
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-PINS = dict(line.split(";")[0].strip().split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
-            if line and not line.startswith("#"))
+PINS = dict(
+    line.split(";")[0].strip().split("==")
+    for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    if line and not line.startswith("#")
+)
 PINS = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PINS.items()}
 
 
@@ -29,8 +33,10 @@ def test_environment_yml_installs_what_everyone_installs():
     assert "- -c constraints.txt" in text and "- -e .[lab]" in text
     python = re.search(r"- python=([\d.]+)", text)[1]
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
-    assert "==" not in text                                  # a version stands in constraints.txt, nowhere else
-    assert re.search(r"download\.pytorch\.org/whl/cpu", text) and re.search(r"download\.pytorch\.org/whl/cpu", (ROOT / "Makefile").read_text())
+    assert "==" not in text  # a version stands in constraints.txt, nowhere else
+    assert re.search(r"download\.pytorch\.org/whl/cpu", text) and re.search(
+        r"download\.pytorch\.org/whl/cpu", (ROOT / "Makefile").read_text()
+    )
 
 
 def test_ci_and_readme_run_the_same_commands():
@@ -48,7 +54,9 @@ def test_the_address_stands_in_one_place():
     places = 0
     for file in set_address.files():
         text = file.read_text("utf-8")
-        assert set_address.rewritten(text, set_address.address()) == text, f"{file}: run scripts/set_address.py"
+        assert set_address.rewritten(text, set_address.address()) == text, (
+            f"{file}: run scripts/set_address.py"
+        )
         places += len(set_address.PLACES.findall(text))
     assert places >= 6
     assert "someone/else" in set_address.rewritten(text, "someone/else")
@@ -61,5 +69,7 @@ def test_the_bundled_keep_their_notices():
     assert "MIT License" in (assets / "checkpoint" / "LICENSE").read_text("utf-8")
     for script in (assets / "js").glob("*.min.js"):
         assert (assets / "js" / f"LICENSE.{script.name.removesuffix('.min.js')}").is_file()
-    size = sum(f.stat().st_size for f in assets.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+    size = sum(
+        f.stat().st_size for f in assets.rglob("*") if f.is_file() and "__pycache__" not in f.parts
+    )
     assert size < 70e6

@@ -1,4 +1,5 @@
 """Pruned equals masked, for any masks; and what gates and masks promise."""
+
 import copy
 import sys
 from pathlib import Path
@@ -9,19 +10,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pruning_lessons as pl
-from pruning_lessons.models import heads_per_layer, layers_of, neurons_per_layer
+from pruning_lessons.models.anatomy import heads_per_layer, neurons_per_layer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import logits, make
 
 
 def bools(rows, columns):
-    return st.lists(st.lists(st.booleans(), min_size=columns, max_size=columns), min_size=rows, max_size=rows).map(
-        lambda x: torch.tensor(x, dtype=torch.bool).reshape(rows, columns))
+    return st.lists(
+        st.lists(st.booleans(), min_size=columns, max_size=columns), min_size=rows, max_size=rows
+    ).map(lambda x: torch.tensor(x, dtype=torch.bool).reshape(rows, columns))
 
 
 def any_masks(layers=3, heads=4, neurons=10):
-    return st.builds(lambda h, n, l: pl.Masks(h, n, l[:, 0]), bools(layers, heads), bools(layers, neurons), bools(layers, 1))
+    return st.builds(
+        lambda h, n, l: pl.Masks(h, n, l[:, 0]),
+        bools(layers, heads),
+        bools(layers, neurons),
+        bools(layers, 1),
+    )
 
 
 def hooks(model):
@@ -29,7 +36,11 @@ def hooks(model):
 
 
 @settings(max_examples=40, deadline=None)
-@given(masks=any_masks(), attention=st.sampled_from(["sdpa", "eager"]), task=st.sampled_from(["intents", "fill-mask"]))
+@given(
+    masks=any_masks(),
+    attention=st.sampled_from(["sdpa", "eager"]),
+    task=st.sampled_from(["intents", "fill-mask"]),
+)
 def test_pruned_equals_masked(masks, attention, task):
     model = make(task=task, attention=attention)
     before, n_hooks = copy.deepcopy(model.state_dict()), hooks(model)
@@ -39,8 +50,12 @@ def test_pruned_equals_masked(masks, attention, task):
     assert (logits(pruned) - expected).abs().max() < 1e-4
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values()))
     assert hooks(model) == n_hooks and hooks(pruned) == 0
-    assert heads_per_layer(pruned) == [int(masks.heads[i].sum()) for i in range(3) if masks.layers[i]]
-    assert neurons_per_layer(pruned) == [int(masks.neurons[i].sum()) for i in range(3) if masks.layers[i]]
+    assert heads_per_layer(pruned) == [
+        int(masks.heads[i].sum()) for i in range(3) if masks.layers[i]
+    ]
+    assert neurons_per_layer(pruned) == [
+        int(masks.neurons[i].sum()) for i in range(3) if masks.layers[i]
+    ]
     assert pruned.config.num_hidden_layers == int(masks.layers.sum())
 
 
@@ -53,7 +68,10 @@ def test_pruning_twice_is_pruning_once(first, data):
     second = data.draw(any_masks(len(shape.layers), shape.heads.shape[1], shape.neurons.shape[1]))
     twice, combined = pl.prune(once, second), pl.prune(model, first.then(second))
     assert torch.equal(logits(twice), logits(combined))
-    assert twice.config.kept_heads == combined.config.kept_heads and twice.config.kept_layers == combined.config.kept_layers
+    assert (
+        twice.config.kept_heads == combined.config.kept_heads
+        and twice.config.kept_layers == combined.config.kept_layers
+    )
 
 
 def test_masks_do_something():
@@ -74,11 +92,15 @@ def test_gates_are_differentiable_and_leave_no_hook():
             model(ids).logits.square().sum().backward()
             raise RuntimeError("stop")
     assert hooks(model) == 0
-    assert gate.heads.grad.shape == (3, 4) and gate.neurons.grad.shape == (3, 10) and gate.layers.grad.shape == (3, 1)
+    assert (
+        gate.heads.grad.shape == (3, 4)
+        and gate.neurons.grad.shape == (3, 10)
+        and gate.layers.grad.shape == (3, 1)
+    )
     assert all(g.grad.abs().min() > 0 for g in (gate.heads, gate.neurons, gate.layers))
     with pl.gates(model, examples=3) as each:
         model(ids).logits.square().sum().backward()
-    for one, many in zip(vars(gate).values(), vars(each).values()):      # examples add up to the batch
+    for one, many in zip(vars(gate).values(), vars(each).values()):  # examples add up to the batch
         assert torch.allclose(many.grad.sum(1), one.grad, rtol=1e-3, atol=1e-4)
 
 
@@ -91,9 +113,10 @@ def test_gate_gradient_is_what_a_small_step_changes():
         value.backward()
         with torch.no_grad():
             step = 1e-6 * torch.randn(3, 4, dtype=torch.double)
-    with pl.gates(model) as other:
+    with pl.gates(model):
         pass
-    from pruning_lessons.masks import _hooks
+    from pruning_lessons.models.masks import _hooks
+
     with torch.no_grad(), _hooks(model, gate.heads + step, gate.neurons, gate.layers):
         moved = loss()
     assert (moved - value).item() == pytest.approx((gate.heads.grad * step).sum().item(), rel=1e-3)
@@ -103,18 +126,27 @@ def test_gate_gradient_is_what_a_small_step_changes():
 def test_random_masks(even):
     model = make()
     masks = pl.random_masks(model, 0.5, even=even, seed=1)
-    assert masks == pl.random_masks(model, 0.5, even=even, seed=1) and masks != pl.random_masks(model, 0.5, even=even, seed=2)
+    assert masks == pl.random_masks(model, 0.5, even=even, seed=1) and masks != pl.random_masks(
+        model, 0.5, even=even, seed=2
+    )
     assert masks.heads.sum() == 6 and masks.neurons.sum() == 15 and masks.layers.all()
     if even:
         assert set(masks.heads.sum(1).tolist()) == {2}
 
 
-@pytest.mark.parametrize("change, error, words", [
-    (dict(heads=torch.ones(3, 5, dtype=torch.bool)), ValueError, "masks.heads.*(3, 5).*(3, 4)"),
-    (dict(neurons=torch.ones(3, 10)), TypeError, "masks.neurons.*float32.*bool"),
-    (dict(layers=[True] * 3), TypeError, "masks.layers.*list"),
-    (dict(heads=torch.ones(3, 4, dtype=torch.bool, device="meta")), ValueError, "masks.heads.*meta.*CPU"),
-])
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        (dict(heads=torch.ones(3, 5, dtype=torch.bool)), ValueError, "masks.heads.*(3, 5).*(3, 4)"),
+        (dict(neurons=torch.ones(3, 10)), TypeError, "masks.neurons.*float32.*bool"),
+        (dict(layers=[True] * 3), TypeError, "masks.layers.*list"),
+        (
+            dict(heads=torch.ones(3, 4, dtype=torch.bool, device="meta")),
+            ValueError,
+            "masks.heads.*meta.*CPU",
+        ),
+    ],
+)
 def test_bad_masks_are_refused(change, error, words):
     model = make()
     masks = pl.Masks(**(vars(pl.Masks.keep_all(model)) | change))

@@ -1,4 +1,5 @@
 """Repair finds the least squares, makes up for what can be made up for, and never harms."""
+
 import copy
 import sys
 import warnings
@@ -10,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pruning_lessons as pl
-from pruning_lessons.repair import _divergence, _Gram, _solve, repair
+from pruning_lessons.pruning.repair import _divergence, _Gram, _solve, repair
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make  # noqa: E402
+from conftest import make
 
 
 def batches(n=12, seed=0):
@@ -32,7 +33,12 @@ def quiet(*args, **options):
 
 
 @settings(max_examples=12, deadline=None)
-@given(keep=st.floats(0, 1), seed=st.integers(0, 99), task=st.sampled_from(["intents", "fill-mask"]), layers=st.booleans())
+@given(
+    keep=st.floats(0, 1),
+    seed=st.integers(0, 99),
+    task=st.sampled_from(["intents", "fill-mask"]),
+    layers=st.booleans(),
+)
 def test_never_worse_on_what_was_held_out(keep, seed, task, layers):
     model = make(task=task)
     masks = pl.random_masks(model, keep, seed=seed)
@@ -44,7 +50,9 @@ def test_never_worse_on_what_was_held_out(keep, seed, task, layers):
     fixed = quiet(pruned, model, data)
     assert _divergence(fixed, model, held) <= _divergence(pruned, model, held) + 1e-9
     assert all(torch.equal(a, b) for a, b in zip(before.values(), pruned.state_dict().values()))
-    assert {k: v.shape for k, v in fixed.state_dict().items()} == {k: v.shape for k, v in pruned.state_dict().items()}
+    assert {k: v.shape for k, v in fixed.state_dict().items()} == {
+        k: v.shape for k, v in pruned.state_dict().items()
+    }
 
 
 def test_nothing_pruned_is_nothing_changed():
@@ -58,7 +66,7 @@ def test_what_is_redundant_is_restored_in_full():
     """A neuron that is the sum of two others can be removed without loss, after repair."""
     model = make(layers=1)
     layer = model.roberta.encoder.layer[0]
-    layer.intermediate.intermediate_act_fn = torch.nn.Identity()                 # makes neurons linear
+    layer.intermediate.intermediate_act_fn = torch.nn.Identity()  # makes neurons linear
     with torch.no_grad():
         layer.intermediate.dense.weight[9] = layer.intermediate.dense.weight[:2].sum(0)
         layer.intermediate.dense.bias[9] = layer.intermediate.dense.bias[:2].sum() + 0.7
@@ -101,8 +109,10 @@ def test_the_solution_is_the_ridge_regression():
         _solve(dense, fit, check, (ridge,))
     lam = ridge * (fit.xx + check.xx).diagonal()[:-1].mean()
     weight, bias = (p.detach().requires_grad_() for p in (dense.weight, dense.bias))
-    loss = (w * (x @ weight.T + bias - y) ** 2).sum() + lam * (weight - start["weight"]).square().sum()
-    loss.backward()                                                              # zero at the minimum
+    loss = (w * (x @ weight.T + bias - y) ** 2).sum() + lam * (
+        weight - start["weight"]
+    ).square().sum()
+    loss.backward()  # zero at the minimum
     if not torch.equal(weight, start["weight"]):
         assert weight.grad.abs().max() < 1e-8 and bias.grad.abs().max() < 1e-6
 
@@ -112,7 +122,9 @@ def test_it_declines_and_says_so():
     pruned = pl.prune(model, pl.random_masks(model, 0.5))
     with pytest.warns(UserWarning, match="declines"):
         same = repair(model, model, list(batches(2)))
-    assert all(torch.equal(a, b) for a, b in zip(same.state_dict().values(), model.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(same.state_dict().values(), model.state_dict().values())
+    )
     with pytest.raises(ValueError, match="batches.*1.*at least 2"):
         repair(pruned, model, list(batches(1)))
     with pytest.raises(ValueError, match="pruned"):

@@ -1,4 +1,7 @@
-"""The search finds what the plain search finds, for less; the exact search finds the best; nothing is lost."""
+"""The search finds what the plain search finds, for less; the exact search finds the best; nothing
+is lost.
+"""
+
 import copy
 import itertools
 import os
@@ -12,22 +15,27 @@ import pytest
 import torch
 
 import pruning_lessons as pl
-from pruning_lessons import journal, search, walk  # noqa: F401
-from pruning_lessons.journal import Journal
-from pruning_lessons.layers import layer_masks
-from pruning_lessons.search import best_layers, greedy_layer_pruning
-from pruning_lessons.walk import Walk
+from pruning_lessons.models import journal
+from pruning_lessons.models.journal import Journal
+from pruning_lessons.pruning import search, walk  # noqa: F401
+from pruning_lessons.pruning.layers import layer_masks
+from pruning_lessons.pruning.search import best_layers, greedy_layer_pruning
+from pruning_lessons.pruning.walk import Walk
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make  # noqa: E402
-from test_training import Numbers, data, one_thread  # noqa: E402, F401
+from conftest import make
+from test_training import Numbers, data, one_thread  # noqa: F401
 
 
 def padded(n, seed=0):
     """Sentences of 1 to 9 words: several batches, padding, and near ties."""
     generator = torch.Generator().manual_seed(seed)
-    rows = [torch.randint(5, 99, (int(torch.randint(1, 10, (1,), generator=generator)),), generator=generator).tolist()
-            for _ in range(n)]
+    rows = [
+        torch.randint(
+            5, 99, (int(torch.randint(1, 10, (1,), generator=generator)),), generator=generator
+        ).tolist()
+        for _ in range(n)
+    ]
     sentences = [" ".join(map(str, row)) for row in rows]
     return pl.Intents(sentences, [row[0] % 5 for row in rows], ["en"] * n, list("abcde"))
 
@@ -55,38 +63,52 @@ def plain_greedy(model, rows, drop, objective):
     return order, scores, paid
 
 
-@pytest.mark.parametrize("memory", [512, 1.5, 0])         # states of all batches are kept, of some, of none
+@pytest.mark.parametrize(
+    "memory", [512, 1.5, 0]
+)  # states of all batches are kept, of some, of none
 @pytest.mark.parametrize("seed, objective", [(0, "accuracy"), (1, "loss"), (2, "accuracy")])
 def test_greedy_is_the_plain_search_for_less(seed, objective, memory):
-    model, rows = make(layers=6, seed=seed, attention=["sdpa", "eager"][seed % 2]).train(seed == 2), padded(150, seed)
+    model, rows = (
+        make(layers=6, seed=seed, attention=["sdpa", "eager"][seed % 2]).train(seed == 2),
+        padded(150, seed),
+    )
     model.eval()
     order, scores, paid = plain_greedy(model, rows, 3, objective)
     model.train(seed == 2)
-    found = greedy_layer_pruning(model, Numbers(), rows, 3, progress=False, objective=objective, memory=memory)
+    found = greedy_layer_pruning(
+        model, Numbers(), rows, 3, progress=False, objective=objective, memory=memory
+    )
     assert found.order == order and found.plain_evaluations == paid == 6 * 5 + 5 * 4 + 4 * 3
     for a, b in zip(found.scores, scores):
         assert a.accuracy == b[0] and a.loss == pytest.approx(b[1], abs=1e-5)
     shared, again = 6 + 15 + 10 + 6, 5 + 4 + 3
-    assert found.evaluations == shared + again if memory == 0 else found.evaluations == shared if memory == 512 else (
-        shared < found.evaluations < shared + again)
+    assert (
+        found.evaluations == shared + again
+        if memory == 0
+        else found.evaluations == shared
+        if memory == 512
+        else (shared < found.evaluations < shared + again)
+    )
     assert model.training == (seed == 2) and not found.model.training
     with torch.no_grad():
         ids = Numbers()(rows.sentences)["input_ids"]
         goal = pl.prune(model, layer_masks(model, order)).eval()
-        assert torch.equal(found.model(ids).logits, goal(ids).logits) and found.masks == layer_masks(model, order)
+        assert torch.equal(
+            found.model(ids).logits, goal(ids).logits
+        ) and found.masks == layer_masks(model, order)
     assert pl.summary(found.model).heads == [4] * 3 and "layer evaluations" in repr(found)
 
 
 def test_equal_accuracies_are_settled_by_the_loss():
     settled = 0
     for seed in (0, 3, 5):
-        model, rows = make(layers=6, seed=seed), padded(8, seed)         # accuracies are eighths
+        model, rows = make(layers=6, seed=seed), padded(8, seed)  # accuracies are eighths
         order, scores, _ = plain_greedy(model, rows, 2, "accuracy")
         found = greedy_layer_pruning(model, Numbers(), rows, 2, progress=False)
         assert found.order == order
         first = [loss_without(model, [i], rows)[0] for i in range(6)]
         settled += first.index(max(first)) != order[0]
-    assert settled                                                       # it has made a difference
+    assert settled  # it has made a difference
 
 
 def test_the_promised_share_for_twelve_layers():
@@ -96,14 +118,18 @@ def test_the_promised_share_for_twelve_layers():
 
 def runs_of_exact(layers, drop):
     """Once for every layer and every choice below it after which the layer can be kept."""
-    return sum(comb(i, j) for i in range(layers) for j in range(drop + 1) if drop - j <= layers - i - 1)
+    return sum(
+        comb(i, j) for i in range(layers) for j in range(drop + 1) if drop - j <= layers - i - 1
+    )
 
 
 def test_the_count_of_the_exact_search():
     assert runs_of_exact(12, 4) == 1286 and comb(12, 4) * 8 == 3960
     for n, drop in ((5, 1), (5, 3), (6, 2), (6, 5)):
         found = best_layers(make(layers=n), Numbers(), padded(70), drop, progress=False)
-        assert found.evaluations == runs_of_exact(n, drop) + n and len(found.choices) == comb(n, drop)
+        assert found.evaluations == runs_of_exact(n, drop) + n and len(found.choices) == comb(
+            n, drop
+        )
 
 
 @pytest.mark.parametrize("seed", [3, 4])
@@ -119,7 +145,7 @@ def test_the_exact_search_is_brute_force_for_less(seed):
     assert found.start == greedy.start
     assert found.choices[tuple(sorted(greedy.order))] == pytest.approx(greedy.scores[-1])
     ids = Numbers()(rows.sentences[:4])["input_ids"]
-    found.model(ids).logits.sum().backward()                             # what was found can be trained
+    found.model(ids).logits.sum().backward()  # what was found can be trained
     best = max(found.choices.values(), key=lambda s: (s.accuracy, -s.loss))
     assert best_layers(model, Numbers(), rows, 2, progress=False).scores == [best]
 
@@ -138,21 +164,26 @@ def test_each_candidate_is_recovered_from_the_given_model():
         nudge(pruned)
         return loss_without(pruned, [], rows)
 
-    found = greedy_layer_pruning(model, Numbers(), rows, 2, recover=recover, recover_each=True, progress=False)
+    found = greedy_layer_pruning(
+        model, Numbers(), rows, 2, recover=recover, recover_each=True, progress=False
+    )
     assert called == [3] * 4 + [2] * 3 and found.recoveries == 7
     order = []
     for step in range(2):
         scores = {i: score([*order, i]) for i in range(4) if i not in order}
         order.append(max(scores, key=lambda i: (scores[i][0], -scores[i][1])))
-        assert found.order[step] == order[step] and found.scores[step] == pytest.approx(scores[order[step]], abs=1e-5)
+        assert found.order[step] == order[step] and found.scores[step] == pytest.approx(
+            scores[order[step]], abs=1e-5
+        )
     assert loss_without(found.model, [], rows) == pytest.approx(found.scores[-1], abs=1e-5)
 
-    same_for_all = make(layers=3)                                        # layers that do nothing: every candidate ties
+    same_for_all = make(layers=3)  # layers that do nothing: every candidate ties
     with torch.no_grad():
         for layer in same_for_all.roberta.encoder.layer:
             layer.load_state_dict(same_for_all.roberta.encoder.layer[0].state_dict())
-    tied = greedy_layer_pruning(same_for_all, Numbers(), rows, 1, recover=lambda m: None, recover_each=True,
-                                progress=False)
+    tied = greedy_layer_pruning(
+        same_for_all, Numbers(), rows, 1, recover=lambda m: None, recover_each=True, progress=False
+    )
     assert tied.order == [0] and tied.model.config.kept_layers == [1, 2]
 
 
@@ -169,7 +200,10 @@ def test_recovery_follows_each_removal():
         order.append(left.pop(place))
         assert found.scores[step] == pytest.approx(loss_without(current, [], rows), abs=1e-5)
     assert found.order == order and found.recoveries == 2
-    assert all(torch.equal(a, b) for a, b in zip(found.model.state_dict().values(), current.state_dict().values()))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(found.model.state_dict().values(), current.state_dict().values())
+    )
 
 
 def nudge(model):
@@ -180,9 +214,14 @@ def nudge(model):
 
 
 def stop_at(monkeypatch, where, stop):
-    """Ctrl-C at the `stop`-th time that the search comes to this place; says whether it came there."""
-    owner, name = {"removal": (Walk, "remove_best"), "forward": (search, "answers"), "state": (Journal, "write"),
-                   "half a file": (journal, "save_file"), "whole file": (journal.os, "replace")}[where]
+    """Ctrl-C at the `stop`-th time that the search comes to this place; whether it came there."""
+    owner, name = {
+        "removal": (Walk, "remove_best"),
+        "forward": (search, "answers"),
+        "state": (Journal, "write"),
+        "half a file": (journal, "save_file"),
+        "whole file": (journal.os, "replace"),
+    }[where]
     real, times = getattr(owner, name), []
 
     def stopping(*args):
@@ -194,23 +233,37 @@ def stop_at(monkeypatch, where, stop):
         if len(times) == stop:
             raise KeyboardInterrupt
         return real(*args)
+
     monkeypatch.setattr(owner, name, stopping)
     return lambda: len(times) >= stop
 
 
 def same_result(a, b):
-    return (all(getattr(a, name) == getattr(b, name) for name in ("order", "scores", "start", "recoveries", "choices"))
-            and all(torch.equal(x, y) for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values()))
-            and a.model.config.to_dict() == b.model.config.to_dict())
+    return (
+        all(
+            getattr(a, name) == getattr(b, name)
+            for name in ("order", "scores", "start", "recoveries", "choices")
+        )
+        and all(
+            torch.equal(x, y)
+            for x, y in zip(a.model.state_dict().values(), b.model.state_dict().values())
+        )
+        and a.model.config.to_dict() == b.model.config.to_dict()
+    )
 
 
-@pytest.mark.parametrize("options", [{}, {"recover": nudge}, {"recover": nudge, "recover_each": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"recover": nudge}, {"recover": nudge, "recover_each": True}]
+)
 @pytest.mark.parametrize("where", ["removal", "state", "half a file", "whole file"])
 def test_an_interrupted_search_goes_on(tmp_path, monkeypatch, options, where):
     model, rows = make(layers=4), data(16)
     options = options | dict(progress=False)
-    whole, before = greedy_layer_pruning(model, Numbers(), rows, 2, **options), copy.deepcopy(model.state_dict())
-    for stop in range(1, 99):                                            # at every step, until there is none
+    whole, before = (
+        greedy_layer_pruning(model, Numbers(), rows, 2, **options),
+        copy.deepcopy(model.state_dict()),
+    )
+    for stop in range(1, 99):  # at every step, until there is none
         folder = tmp_path / str(stop)
         came = stop_at(monkeypatch, where, stop)
         try:
@@ -234,7 +287,7 @@ def test_an_interrupted_search_goes_on(tmp_path, monkeypatch, options, where):
 
 @pytest.mark.parametrize("where", ["forward", "state", "half a file", "whole file"])
 def test_an_interrupted_exact_search_goes_on(tmp_path, monkeypatch, where):
-    model, rows = make(layers=4).train(), padded(150)                    # three batches, each with 6 choices + 1
+    model, rows = make(layers=4).train(), padded(150)  # three batches, each with 6 choices + 1
     whole = best_layers(model, Numbers(), rows, 2, progress=False)
     for stop in range(1, 99):
         folder = tmp_path / str(stop)
@@ -245,17 +298,23 @@ def test_an_interrupted_exact_search_goes_on(tmp_path, monkeypatch, where):
             assert "of 3 batches" in str(interrupt) and str(folder) in str(interrupt)
         monkeypatch.undo()
         found = best_layers(model, Numbers(), rows, 2, folder, progress=False)
-        assert same_result(found, whole) and list(found.choices) == list(whole.choices) and model.training
-        assert found.evaluations == whole.evaluations                    # what was lost is not counted
+        assert (
+            same_result(found, whole)
+            and list(found.choices) == list(whole.choices)
+            and model.training
+        )
+        assert found.evaluations == whole.evaluations  # what was lost is not counted
         if not came():
             break
     assert stop == 1 + {"forward": 3 * 7}.get(where, 3)
     by_loss = best_layers(model, Numbers(), rows, 2, folder, progress=False, objective="loss")
-    assert by_loss.choices == whole.choices                              # read, not computed
+    assert by_loss.choices == whole.choices  # read, not computed
     assert by_loss.scores == [max(whole.choices.values(), key=lambda score: -score.loss)]
     for options in (dict(drop=1), dict(data=padded(149)), dict(model=make(layers=4, seed=1))):
         with pytest.raises(ValueError, match="resume.*another (settings|data|model)"):
-            best_layers(**dict(model=model, tokenizer=Numbers(), data=rows, drop=2, resume=folder) | options)
+            best_layers(
+                **dict(model=model, tokenizer=Numbers(), data=rows, drop=2, resume=folder) | options
+            )
     with pytest.raises(ValueError, match="resume.*another settings"):
         greedy_layer_pruning(model, Numbers(), rows, 2, resume=folder)
 
@@ -276,18 +335,30 @@ def dying(*args):
 """
 
 
-# Twice in the second half: of three batches with 11 scores each, and of three removals with 5 + 4 + 3 scores a batch.
-@pytest.mark.parametrize("call, module, dies", [(best_layers, "search", 20), (greedy_layer_pruning, "walk", 30)])
+# Twice in the second half: of three batches with 11 scores each, and of three removals with 5 + 4 +
+# 3 scores a batch.
+@pytest.mark.parametrize(
+    "call, module, dies", [(best_layers, "search", 20), (greedy_layer_pruning, "walk", 30)]
+)
 def test_killed_for_good(tmp_path, monkeypatch, call, module, dies):
-    code = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path / "k"), call=call.__name__, module=module,
-                         dies=dies)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    code = KILLED.format(
+        here=str(Path(__file__).parent),
+        folder=str(tmp_path / "k"),
+        call=call.__name__,
+        module=module,
+        dies=dies,
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ
+    )
     assert run.returncode == -signal.SIGKILL, run.stderr
     whole, written = call(make(layers=5), Numbers(), padded(150), 3, progress=False), []
     write = Journal.write
-    monkeypatch.setattr(Journal, "write", lambda self, *args: (written.append(1), write(self, *args)))
+    monkeypatch.setattr(
+        Journal, "write", lambda self, *args: (written.append(1), write(self, *args))
+    )
     found = call(make(layers=5), Numbers(), padded(150), 3, progress=False, resume=tmp_path / "k")
-    assert same_result(found, whole) and 0 < len(written) < 3            # not from the start
+    assert same_result(found, whole) and 0 < len(written) < 3  # not from the start
 
 
 KILLED_WHILE_RECOVERING = """
@@ -301,26 +372,41 @@ def recover(pruned):
     if len(calls) == {dies}:
         os.kill(os.getpid(), signal.SIGKILL)
     tuned(pruned)
-greedy_layer_pruning(make(layers=4), Numbers(), padded(20), 2, recover=recover, resume={folder!r}, progress=False,
+greedy_layer_pruning(make(layers=4), Numbers(), padded(20), 2, recover=recover,
+                     resume={folder!r}, progress=False,
                      recover_each={each})
 """
 
 
 def tuned(pruned):
-    pl.fine_tune(pruned, Numbers(), data(12), epochs=1, batch_size=4, learning_rate=1e-3, progress=False)
+    pl.fine_tune(
+        pruned, Numbers(), data(12), epochs=1, batch_size=4, learning_rate=1e-3, progress=False
+    )
 
 
 @pytest.mark.parametrize("each, dies", [(False, 2), (True, 6)])
 def test_killed_while_fine_tuning_between_steps(tmp_path, each, dies):
-    code = KILLED_WHILE_RECOVERING.format(here=str(Path(__file__).parent), dies=dies, folder=str(tmp_path / "k"),
-                                          each=each)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ)
+    code = KILLED_WHILE_RECOVERING.format(
+        here=str(Path(__file__).parent), dies=dies, folder=str(tmp_path / "k"), each=each
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ
+    )
     assert run.returncode == -signal.SIGKILL, run.stderr
     options = dict(recover=tuned, progress=False, recover_each=each)
     whole = greedy_layer_pruning(make(layers=4), Numbers(), padded(20), 2, **options)
-    rest = greedy_layer_pruning(make(layers=4), Numbers(), padded(20), 2, resume=tmp_path / "k", **options)
-    assert rest.order == whole.order and rest.scores == whole.scores and rest.recoveries == whole.recoveries
-    assert all(torch.equal(a, b) for a, b in zip(rest.model.state_dict().values(), whole.model.state_dict().values()))
+    rest = greedy_layer_pruning(
+        make(layers=4), Numbers(), padded(20), 2, resume=tmp_path / "k", **options
+    )
+    assert (
+        rest.order == whole.order
+        and rest.scores == whole.scores
+        and rest.recoveries == whole.recoveries
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(rest.model.state_dict().values(), whole.model.state_dict().values())
+    )
 
 
 def test_bad_input(tmp_path):
@@ -341,9 +427,11 @@ def test_bad_input(tmp_path):
         best_layers(make(task="fill-mask"), Numbers(), rows, 1)
     searched = tmp_path / "searched"
     searched.mkdir()
-    (searched / "search.part").write_text("{")                           # killed in its first write
+    (searched / "search.part").write_text("{")  # killed in its first write
     greedy_layer_pruning(model, Numbers(), rows, 1, resume=searched, progress=False)
-    more = greedy_layer_pruning(model, Numbers(), rows, 2, resume=searched, progress=False)      # goes on to more
+    more = greedy_layer_pruning(
+        model, Numbers(), rows, 2, resume=searched, progress=False
+    )  # goes on to more
     assert more.order == greedy_layer_pruning(model, Numbers(), rows, 2, progress=False).order
     with pytest.raises(ValueError, match="drop.*at least 2"):
         greedy_layer_pruning(model, Numbers(), rows, 1, resume=searched)

@@ -1,4 +1,5 @@
 """Training learns, stops, and survives any interruption with the same weights."""
+
 import copy
 import json
 import os
@@ -13,12 +14,13 @@ import torch
 from safetensors import safe_open
 
 import pruning_lessons as pl
-from pruning_lessons import journal, training
-from pruning_lessons.journal import Journal
-from pruning_lessons.training import distill, fine_tune
+from pruning_lessons.models import journal  # noqa: F401
+from pruning_lessons.models.journal import Journal  # noqa: F401
+from pruning_lessons.recovery import training
+from pruning_lessons.recovery.training import distill, fine_tune
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make  # noqa: E402
+from conftest import make
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,9 @@ def data(n=24, seed=0):
     generator = torch.Generator().manual_seed(seed)
     words = torch.randint(5, 99, (n, 4), generator=generator)
     labels = (words[:, 0] % 5).tolist()
-    return pl.Intents([" ".join(map(str, row)) for row in words.tolist()], labels, ["en"] * n, list("abcde"))
+    return pl.Intents(
+        [" ".join(map(str, row)) for row in words.tolist()], labels, ["en"] * n, list("abcde")
+    )
 
 
 OPTIONS = dict(epochs=3, batch_size=8, learning_rate=1e-3, progress=False)
@@ -58,8 +62,14 @@ def test_it_learns_and_leaves_the_rest():
     model = pl.prune(make(), pl.random_masks(make(), 0.6)).train()
     words = model.roberta.embeddings.word_embeddings.weight.clone()
     before = pl.evaluate(model, Numbers(), data()).accuracy
-    found = fine_tune(model, Numbers(), data(), **OPTIONS | dict(epochs=25, learning_rate=3e-3), validation=data())
-    assert max(found.accuracies) > before + 0.2 and found.losses[-1] < found.losses[0] and found.steps == 75
+    found = fine_tune(
+        model, Numbers(), data(), **OPTIONS | dict(epochs=25, learning_rate=3e-3), validation=data()
+    )
+    assert (
+        max(found.accuracies) > before + 0.2
+        and found.losses[-1] < found.losses[0]
+        and found.steps == 75
+    )
     assert torch.equal(words, model.roberta.embeddings.word_embeddings.weight)
     assert model.roberta.embeddings.word_embeddings.weight.requires_grad and model.training
     assert "validation" in repr(found)
@@ -69,7 +79,15 @@ def test_it_learns_and_leaves_the_rest():
 @pytest.mark.parametrize("stop", [1, 3, 4, 8])
 def test_interrupted_is_as_if_not(tmp_path, monkeypatch, stop):
     whole, parts = make(), make()
-    fine_tune(whole, Numbers(), data(), **OPTIONS, folder=tmp_path / "a", save_every=2, validation=data(8, 1))
+    fine_tune(
+        whole,
+        Numbers(),
+        data(),
+        **OPTIONS,
+        folder=tmp_path / "a",
+        save_every=2,
+        validation=data(8, 1),
+    )
     count, evaluate_loss = [0], torch.nn.functional.cross_entropy
 
     def failing(*args, **kwargs):
@@ -77,13 +95,30 @@ def test_interrupted_is_as_if_not(tmp_path, monkeypatch, stop):
         if count[0] == stop:
             raise RuntimeError("power cut")
         return evaluate_loss(*args, **kwargs)
+
     monkeypatch.setattr(training.F, "cross_entropy", failing)
     start = copy.deepcopy(parts)
     with pytest.raises(RuntimeError, match="power cut"):
-        fine_tune(parts, Numbers(), data(), **OPTIONS, folder=tmp_path / "b", save_every=2, validation=data(8, 1))
+        fine_tune(
+            parts,
+            Numbers(),
+            data(),
+            **OPTIONS,
+            folder=tmp_path / "b",
+            save_every=2,
+            validation=data(8, 1),
+        )
     assert parts.roberta.embeddings.word_embeddings.weight.requires_grad
     monkeypatch.undo()
-    found = fine_tune(start, Numbers(), data(), **OPTIONS, folder=tmp_path / "b", save_every=2, validation=data(8, 1))
+    found = fine_tune(
+        start,
+        Numbers(),
+        data(),
+        **OPTIONS,
+        folder=tmp_path / "b",
+        save_every=2,
+        validation=data(8, 1),
+    )
     assert same(start, whole) and found.steps == 9 and len(found.losses) == 3
 
 
@@ -99,7 +134,7 @@ def dying(self, *args):
     write(self, *args)
     os.kill(os.getpid(), signal.SIGKILL)
 Journal.write = dying
-fine_tune(make(), Numbers(), data(), **OPTIONS, folder={str(tmp_path / 'k')!r}, save_every=2)
+fine_tune(make(), Numbers(), data(), **OPTIONS, folder={str(tmp_path / "k")!r}, save_every=2)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == -signal.SIGKILL, run.stderr
@@ -124,22 +159,26 @@ def dying(tensors, file, metadata):
     save_file(tensors, file, metadata)
     writes.append(str(file))
     if len(writes) == 2 and dies:
-        os.kill(os.getpid(), signal.SIGKILL)                             # the file is written, and not yet in its place
+        # the file is written, and not yet in its place
+        os.kill(os.getpid(), signal.SIGKILL)
 
 def note(name, model, found):
     said = json.dumps([found.losses, found.accuracies])
     save_file(journal.weights(model), place / f"{{name}}-{{main}}", {{"found": said}})
 
 journal.save_file = dying
-resumed = make(seed=0 if main else 7)                                    # the main process's weights count
-note("resumed", resumed, fine_tune(resumed, Numbers(), data(), **OPTIONS, folder=place / "state", save_every=1))
+# the main process's weights count
+resumed = make(seed=0 if main else 7)
+found = fine_tune(resumed, Numbers(), data(), **OPTIONS, folder=place / "state", save_every=1)
+note("resumed", resumed, found)
 (place / f"writes-{{main}}").write_text(" ".join(writes))
 whole = make()
 note("whole", whole, fine_tune(whole, Numbers(), data(), **OPTIONS))
 student, teacher = make(), make(seed=5)
 note("distilled", student, distill(student, teacher, Numbers(), data(4), **OPTIONS))
 try:
-    fine_tune(make(), Numbers(), data(), **OPTIONS, folder=place / ("state" if main else "elsewhere"))
+    folder = place / ("state" if main else "elsewhere")
+    fine_tune(make(), Numbers(), data(), **OPTIONS, folder=folder)
 except ValueError as error:
     (place / f"error-{{main}}").write_text(str(error))
 scores = iter([0.3, 0.9, 0.5, 0.4, 0.8] if main else [0.1, 0.2, 0.3, 0.4, 0.5])
@@ -151,7 +190,9 @@ note("stopped", stopped, fine_tune(stopped, Numbers(), data(), **options))
 
 
 def one_process_for_two(epochs=3):
-    """What two processes do to `make()`, written out: three batches, every step along the mean of two gradients."""
+    """What two processes do to `make()`, written out: three batches, every step along the mean of
+    two gradients.
+    """
     model, losses, total = make(), [], 2 * epochs
     rows = sorted(range(24), key=lambda i: len(data().sentences[i]))
     plan = list(data().subset(rows).batches(Numbers(), 8))
@@ -160,30 +201,38 @@ def one_process_for_two(epochs=3):
     for step in range(total):
         if step % 2 == 0:
             random.Random(step // 2).shuffle(order := [0, 1, 2])
-            pairs = [(order[0], order[1]), (order[2], order[0])]         # the first batch fills up
+            pairs = [(order[0], order[1]), (order[2], order[0])]  # the first batch fills up
         model.train(), optimizer.zero_grad()
         for process, place in enumerate(pairs[step % 2]):
             torch.manual_seed(2 * step + process + 1)
-            logits = model(plan[place]["input_ids"], attention_mask=plan[place]["attention_mask"]).logits
+            logits = model(
+                plan[place]["input_ids"], attention_mask=plan[place]["attention_mask"]
+            ).logits
             loss = torch.nn.functional.cross_entropy(logits, plan[place]["labels"])
-            (loss / 2).backward()                                        # gradients add up
+            (loss / 2).backward()  # gradients add up
             losses.append(loss.item())
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.param_groups[0]["lr"] = 1e-3 * (total - step) / total
         optimizer.step()
-    return model, [sum(losses[i:i + 4]) / 4 for i in range(0, 2 * total, 4)]
+    return model, [sum(losses[i : i + 4]) / 4 for i in range(0, 2 * total, 4)]
 
 
 def test_two_processes_are_one_that_takes_the_mean(tmp_path):
     script = tmp_path / "train.py"
-    script.write_text("import sys\n" + PROCESS.format(here=str(Path(__file__).parent), place=str(tmp_path)))
+    script.write_text(
+        "import sys\n" + PROCESS.format(here=str(Path(__file__).parent), place=str(tmp_path))
+    )
     assert launch(script, "dies") != 0
     assert sorted(os.listdir(tmp_path / "state")) == ["training.part", "training.safetensors"]
     assert launch(script, "lives") == 0
     found = {}
     for name in ("resumed", "whole", "distilled", "stopped"):
-        (main, said), (other, also_said) = (weights_of(tmp_path / f"{name}-{main}") for main in (True, False))
-        assert main.keys() == other.keys() and all(torch.equal(main[k], other[k]) for k in main), name
+        (main, said), (other, also_said) = (
+            weights_of(tmp_path / f"{name}-{main}") for main in (True, False)
+        )
+        assert main.keys() == other.keys() and all(torch.equal(main[k], other[k]) for k in main), (
+            name
+        )
         assert said == also_said, name
         found[name] = main, said
     assert all(torch.equal(found["resumed"][0][k], found["whole"][0][k]) for k in found["whole"][0])
@@ -195,7 +244,7 @@ def test_two_processes_are_one_that_takes_the_mean(tmp_path):
         assert (parameter - found["whole"][0][name]).abs().max() < 1e-6, name
         moved = max(moved, (parameter - start[name]).abs().max())
     assert moved > 1e-3 and found["whole"][1][0] == pytest.approx(losses, abs=1e-6)
-    assert found["stopped"][1][1] == [0.3, 0.9, 0.5, 0.4]                # as the main process found
+    assert found["stopped"][1][1] == [0.3, 0.9, 0.5, 0.4]  # as the main process found
     assert (tmp_path / "writes-False").read_text() == ""
     writes = (tmp_path / "writes-True").read_text().split()
     assert len(writes) == 5 + 3 and os.listdir(tmp_path / "state") == ["training.safetensors"]
@@ -206,38 +255,70 @@ def test_two_processes_are_one_that_takes_the_mean(tmp_path):
 
 def launch(script, *args):
     """Run a script in two processes on this machine's CPU, as torchrun does; the exit status."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--local-addr=127.0.0.1",
-               "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", str(script), *args]
-    loopback = {"GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0", "OMP_NUM_THREADS": "1"}
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--local-addr=127.0.0.1",
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=127.0.0.1:0",
+        str(script),
+        *args,
+    ]
+    loopback = {
+        "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0",
+        "OMP_NUM_THREADS": "1",
+    }
     started = subprocess.Popen(command, env=os.environ | loopback, start_new_session=True)
     try:
         return started.wait(timeout=90)
     finally:
-        if started.poll() is None:                                       # it hangs: end its processes, too
+        if started.poll() is None:  # it hangs: end its processes, too
             started.terminate()
             started.wait()
 
 
 def weights_of(file):
     with safe_open(file, "pt") as stored:
-        return {name: stored.get_tensor(name) for name in stored.keys()}, json.loads(stored.metadata()["found"])
+        return {name: stored.get_tensor(name) for name in stored.keys()}, json.loads(
+            stored.metadata()["found"]
+        )
 
 
 @pytest.mark.parametrize("batches, processes", [(1, 1), (1, 5), (3, 2), (4, 2), (5, 3), (2, 7)])
 def test_every_process_has_as_many_batches(batches, processes):
     shares = training._shares(batches, 3, processes)
-    assert {len(share) for share in shares} == {-(-batches // processes)} and len(shares) == processes
-    assert sorted([place for step in zip(*shares) for place in step][:batches]) == list(range(batches))
+    assert {len(share) for share in shares} == {-(-batches // processes)} and len(
+        shares
+    ) == processes
+    assert sorted([place for step in zip(*shares) for place in step][:batches]) == list(
+        range(batches)
+    )
 
 
 def test_a_folder_is_for_one_training(tmp_path):
     model, teacher, folder = make(), make(seed=5), tmp_path / "a"
     distill(make(), teacher, Numbers(), data(), **OPTIONS, validation=data(8), folder=folder)
-    for change, words in ((dict(teacher=make(seed=6)), "teacher"), (dict(validation=data(9)), "data"),
-                          (dict(student=make(seed=1)), "model"), (dict(alpha=0.1), "options")):
+    for change, words in (
+        (dict(teacher=make(seed=6)), "teacher"),
+        (dict(validation=data(9)), "data"),
+        (dict(student=make(seed=1)), "model"),
+        (dict(alpha=0.1), "options"),
+    ):
         with pytest.raises(ValueError, match=f"folder.*another {words}: name"):
-            distill(**dict(student=model, teacher=teacher, tokenizer=Numbers(), data=data(), validation=data(8),
-                           folder=folder) | OPTIONS | change)
+            distill(
+                **dict(
+                    student=model,
+                    teacher=teacher,
+                    tokenizer=Numbers(),
+                    data=data(),
+                    validation=data(8),
+                    folder=folder,
+                )
+                | OPTIONS
+                | change
+            )
     with pytest.raises(ValueError, match="folder.*another"):
         fine_tune(model, Numbers(), data(), **OPTIONS, validation=data(8), folder=folder)
     (tmp_path / "thesis.txt").write_text("three years")
@@ -257,9 +338,12 @@ def test_patience_stops_and_the_best_comes_back(monkeypatch):
     def fake(model, *args):
         weights.append(copy.deepcopy(model.state_dict()))
         return pl.Evaluation(next(scores), {}, 1)
+
     monkeypatch.setattr(training, "evaluate", fake)
     model = make()
-    found = fine_tune(model, Numbers(), data(), **OPTIONS | dict(epochs=5), validation=data(), patience=2)
+    found = fine_tune(
+        model, Numbers(), data(), **OPTIONS | dict(epochs=5), validation=data(), patience=2
+    )
     assert found.accuracies == [0.3, 0.9, 0.5, 0.4]
     assert all(torch.equal(a, b) for a, b in zip(weights[1].values(), model.state_dict().values()))
 
@@ -275,10 +359,20 @@ def test_distillation_brings_student_and_teacher_together():
     teacher = make()
     student = pl.prune(teacher, pl.random_masks(teacher, 0.5, seed=1))
     ids = torch.arange(5, 45).view(4, 10)
-    gap = lambda: torch.nn.functional.kl_div(*(model(ids).logits.log_softmax(-1) for model in (student, teacher)),
-                                             log_target=True, reduction="batchmean").item()
+    gap = lambda: torch.nn.functional.kl_div(
+        *(model(ids).logits.log_softmax(-1) for model in (student, teacher)),
+        log_target=True,
+        reduction="batchmean",
+    ).item()
     before, weights = gap(), copy.deepcopy(teacher.state_dict())
-    distill(student, teacher, Numbers(), data(64), alpha=0.0, **OPTIONS | dict(epochs=12, learning_rate=2e-3))
+    distill(
+        student,
+        teacher,
+        Numbers(),
+        data(64),
+        alpha=0.0,
+        **OPTIONS | dict(epochs=12, learning_rate=2e-3),
+    )
     assert gap() < 0.6 * before and not teacher.training
     assert all(torch.equal(a, b) for a, b in zip(weights.values(), teacher.state_dict().values()))
     assert not any(m._forward_hooks for m in [*teacher.modules(), *student.modules()])
@@ -289,17 +383,28 @@ def test_students_with_fewer_or_no_layers():
     masks.layers[1] = False
     found = distill(pl.prune(teacher, masks), teacher, Numbers(), data(8), **OPTIONS)
     masks.layers[:] = False
-    assert found.steps == 3 and distill(pl.prune(teacher, masks), teacher, Numbers(), data(8), **OPTIONS).steps == 3
+    assert (
+        found.steps == 3
+        and distill(pl.prune(teacher, masks), teacher, Numbers(), data(8), **OPTIONS).steps == 3
+    )
 
 
 THREE_LABELS = pl.Intents(["5 6"], [1], ["en"], list("abc"))
 
 
-@pytest.mark.parametrize("options, words", [
-    (dict(epochs=0), "epochs.*0"), (dict(batch_size=0), "batch_size"), (dict(learning_rate=0), "learning_rate"),
-    (dict(data=data(0)), "data.*no sentences"), (dict(save_every=0), "save_every.*0"),
-    (dict(patience=1), "patience.*no validation"), (dict(validation=data(0)), "validation.*no sentences"),
-    (dict(validation=THREE_LABELS), "validation.*3 labels.*5")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(epochs=0), "epochs.*0"),
+        (dict(batch_size=0), "batch_size"),
+        (dict(learning_rate=0), "learning_rate"),
+        (dict(data=data(0)), "data.*no sentences"),
+        (dict(save_every=0), "save_every.*0"),
+        (dict(patience=1), "patience.*no validation"),
+        (dict(validation=data(0)), "validation.*no sentences"),
+        (dict(validation=THREE_LABELS), "validation.*3 labels.*5"),
+    ],
+)
 def test_bad_input(options, words):
     model = make()
     before = copy.deepcopy(model)

@@ -1,4 +1,5 @@
 """A pruned vocabulary splits kept texts as before, and the model says the same about them."""
+
 import random
 
 import pytest
@@ -9,7 +10,7 @@ from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 import pruning_lessons as pl
-from pruning_lessons.vocabulary import prune_vocabulary, vocabulary_report
+from pruning_lessons.pruning.vocabulary import prune_vocabulary, vocabulary_report
 
 SENTENCES = pl.load_intents("test").sentences
 
@@ -18,7 +19,9 @@ def pieces(tokenizer, texts):
     return [tokenizer.convert_ids_to_tokens(ids) for ids in tokenizer(texts).input_ids]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10_000), n=st.integers(1, 30), characters=st.booleans())
 def test_kept_texts_are_split_as_before(embedded, seed, n, characters):
     model, tokenizer = embedded
@@ -35,12 +38,20 @@ def test_no_new_unknowns(embedded):
     model, tokenizer = embedded
     german = pl.load_intents("train", ["de"]).sentences
     _, small = prune_vocabulary(model, tokenizer, german)
-    others = [*pl.load_intents("test", ["de", "en", "es"]).sentences, "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich 1234567890!?"]
+    others = [
+        *pl.load_intents("test", ["de", "en", "es"]).sentences,
+        "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich 1234567890!?",
+    ]
     assert not any(small.unk_token_id in ids for ids in small(others).input_ids)
-    assert any(small.unk_token_id in ids for ids in small(["Включи свет"]).input_ids)         # Cyrillic was not asked for
+    assert any(
+        small.unk_token_id in ids for ids in small(["Включи свет"]).input_ids
+    )  # Cyrillic was not asked for
     found = vocabulary_report(tokenizer, small, others, 384)
     assert found.with_unknown == (0, 0) and 0 < found.split_differently < 1 and "MB" in repr(found)
-    assert found.pieces == (len(tokenizer), len(small)) and found.megabytes[0] == len(tokenizer) * 384 * 4 / 1e6
+    assert (
+        found.pieces == (len(tokenizer), len(small))
+        and found.megabytes[0] == len(tokenizer) * 384 * 4 / 1e6
+    )
 
 
 def test_fill_mask_is_cut_together(embedded):
@@ -49,7 +60,11 @@ def test_fill_mask_is_cut_together(embedded):
         filler.lm_head.bias.copy_(torch.randn(len(filler.lm_head.bias)))
     text = "turn on the <mask> in the kitchen"
     small, other = prune_vocabulary(filler, tokenizer, [*SENTENCES[:200], text])
-    assert small.lm_head.decoder.weight is small.roberta.embeddings.word_embeddings.weight is not filler.lm_head.decoder.weight
+    assert (
+        small.lm_head.decoder.weight
+        is small.roberta.embeddings.word_embeddings.weight
+        is not filler.lm_head.decoder.weight
+    )
     with torch.no_grad():
         old = filler(**tokenizer(text, return_tensors="pt")).logits
         new = small(**other(text, return_tensors="pt")).logits
@@ -65,10 +80,19 @@ def test_pruned_models_and_files(embedded, tmp_path):
     small, other = prune_vocabulary(pl.prune(model, masks), tokenizer, SENTENCES[:50])
     folder = pl.save(small, other, tmp_path / "small")
     again, reloaded = pl.load(folder)
-    assert all(torch.equal(a, b) for a, b in zip(small.state_dict().values(), again.state_dict().values()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(small.state_dict().values(), again.state_dict().values())
+    )
     text = [SENTENCES[0] + " <mask>"]
-    assert AutoTokenizer.from_pretrained(folder)(text).input_ids == reloaded(text).input_ids == other(text).input_ids
-    assert other(text).input_ids[0][0] == other.bos_token_id and other.mask_token_id in other(text).input_ids[0]
+    assert (
+        AutoTokenizer.from_pretrained(folder)(text).input_ids
+        == reloaded(text).input_ids
+        == other(text).input_ids
+    )
+    assert (
+        other(text).input_ids[0][0] == other.bos_token_id
+        and other.mask_token_id in other(text).input_ids[0]
+    )
 
 
 def test_ids_and_bad_input(embedded):
@@ -78,8 +102,10 @@ def test_ids_and_bad_input(embedded):
     with pytest.raises(ValueError, match="keep.*empty"):
         prune_vocabulary(model, tokenizer, [])
     with pytest.raises(ValueError, match="keep.*ids from 0 to"):
-        prune_vocabulary(model, tokenizer, [10 ** 6])
-    words = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
+        prune_vocabulary(model, tokenizer, [10**6])
+    words = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    )
     with pytest.raises(ValueError, match="tokenizer.*WordLevel.*Unigram"):
         prune_vocabulary(model, words, ["a"])
     with pytest.raises(ValueError, match="do not belong together"):
@@ -95,22 +121,32 @@ def test_masked_models_and_bad_input(embedded):
         assert torch.equal(old, small(**other(SENTENCES[0], return_tensors="pt")).logits)
     with pytest.raises(ValueError, match="keep"):
         prune_vocabulary(model, tokenizer, "turn on the light")
-    more = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
-                                   unk_token="<unk>", pad_token="<pad>", mask_token="<mask>")
+    more = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+        unk_token="<unk>",
+        pad_token="<pad>",
+        mask_token="<mask>",
+    )
     more.add_tokens(["<extra>"])
     with pytest.raises(ValueError, match="<extra>"):
         prune_vocabulary(model, more, SENTENCES[:20])
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10_000))
 def test_unknown_characters_change_no_split(embedded, seed):
-    """An unknown costs the lowest score less ten, and the lowest score may go: splits must not shift around unknowns."""
+    """An unknown costs the lowest score less ten, and the lowest score may go: splits must not
+    shift around unknowns.
+    """
     model, tokenizer = embedded
     rng = random.Random(seed)
     texts = []
     for text in rng.sample(SENTENCES, 10):
         place = rng.randrange(len(text) + 1)
-        texts.append(text[:place] + rng.choice("\U00013000ᚠ\U0001F9FF") * rng.randrange(1, 4) + text[place:])
+        texts.append(
+            text[:place] + rng.choice("\U00013000ᚠ\U0001f9ff") * rng.randrange(1, 4) + text[place:]
+        )
     _, other = prune_vocabulary(model, tokenizer, texts)
     assert pieces(other, texts) == pieces(tokenizer, texts)

@@ -1,4 +1,5 @@
 """Exactly so many zeros, the least ones, where they were asked for."""
+
 import sys
 from pathlib import Path
 
@@ -8,10 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pruning_lessons as pl
-from pruning_lessons.weights import _input_norms, _lowest, _matrices, compressed_bytes, prune_weights, weight_sparsity
+from pruning_lessons.pruning.weights import (
+    _input_norms,
+    _lowest,
+    _matrices,
+    compressed_bytes,
+    prune_weights,
+    weight_sparsity,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import logits, make  # noqa: E402
+from conftest import logits, make
 
 
 def batch(padding=0):
@@ -30,8 +38,12 @@ def test_exactly_the_least(sparsity, scope):
     groups = {}
     for (name, old), (_, new) in zip(_matrices(model), _matrices(pruned)):
         key = {"global": "", "layer": name[0], "matrix": name}[scope]
-        groups.setdefault(key, []).append((old.weight.detach().flatten(), new.weight_mask.flatten()))
-        assert torch.equal(new.weight, old.weight * new.weight_mask) and torch.equal(new.bias, old.bias)
+        groups.setdefault(key, []).append(
+            (old.weight.detach().flatten(), new.weight_mask.flatten())
+        )
+        assert torch.equal(new.weight, old.weight * new.weight_mask) and torch.equal(
+            new.bias, old.bias
+        )
     for parts in groups.values():
         weights, mask = (torch.cat(p) for p in zip(*parts))
         assert (mask == 0).sum() == round(sparsity * len(mask))
@@ -53,23 +65,38 @@ def test_wanda_is_its_formula():
     norms = _input_norms(model, data)
     pruned = dict(_matrices(prune_weights(model, 0.5, method="wanda", batches=data)))
     for name, matrix in _matrices(model):
-        for i in range(matrix.out_features):                              # row by row, by a plain loop
-            scores = [abs(matrix.weight[i, j].item()) * norms[name][j].item() for j in range(matrix.in_features)]
-            gone = sorted(range(len(scores)), key=lambda j: (scores[j], j))[:round(0.5 * len(scores))]
+        for i in range(matrix.out_features):  # row by row, by a plain loop
+            scores = [
+                abs(matrix.weight[i, j].item()) * norms[name][j].item()
+                for j in range(matrix.in_features)
+            ]
+            gone = sorted(range(len(scores)), key=lambda j: (scores[j], j))[
+                : round(0.5 * len(scores))
+            ]
             assert (pruned[name].weight_mask[i] == 0).nonzero().flatten().tolist() == sorted(gone)
     seen = []
-    handle = dict(_matrices(model))["1.feed-forward in"].register_forward_pre_hook(lambda m, a: seen.append(a[0]))
+    handle = dict(_matrices(model))["1.feed-forward in"].register_forward_pre_hook(
+        lambda m, a: seen.append(a[0])
+    )
     logits_of = model(**data[0])
     handle.remove()
     real = seen[0][data[0]["attention_mask"].bool()]
-    assert torch.allclose(norms["1.feed-forward in"], real.norm(dim=0), rtol=1e-4) and logits_of is not None
+    assert (
+        torch.allclose(norms["1.feed-forward in"], real.norm(dim=0), rtol=1e-4)
+        and logits_of is not None
+    )
 
 
 def test_padding_does_not_count():
     model = make()
     a, b = (prune_weights(model, 0.5, method="wanda", batches=[batch(p)]) for p in (0, 5))
-    assert all(torch.equal(x.weight, y.weight) for (_, x), (_, y) in zip(_matrices(a), _matrices(b)))
-    assert any(not torch.equal(x.weight, y.weight) for (_, x), (_, y) in zip(_matrices(a), _matrices(prune_weights(model, 0.5, "matrix"))))
+    assert all(
+        torch.equal(x.weight, y.weight) for (_, x), (_, y) in zip(_matrices(a), _matrices(b))
+    )
+    assert any(
+        not torch.equal(x.weight, y.weight)
+        for (_, x), (_, y) in zip(_matrices(a), _matrices(prune_weights(model, 0.5, "matrix")))
+    )
 
 
 def test_ties_go_in_order():
@@ -80,12 +107,16 @@ def test_permanent_leaves_plain_weights(tmp_path, embedded):
     model = make()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     masked, plain = prune_weights(model, 0.7), prune_weights(model, 0.7, permanent=True)
-    assert plain.state_dict().keys() == before.keys() and not any(m._forward_pre_hooks for m in plain.modules())
-    assert torch.equal(logits(masked), logits(plain)) and not torch.equal(logits(plain), logits(model))
+    assert plain.state_dict().keys() == before.keys() and not any(
+        m._forward_pre_hooks for m in plain.modules()
+    )
+    assert torch.equal(logits(masked), logits(plain)) and not torch.equal(
+        logits(plain), logits(model)
+    )
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values()))
     again, _ = pl.load(pl.save(plain, embedded[1], tmp_path / "sparse"))
     assert weight_sparsity(again).all == pytest.approx(0.7, abs=1e-3)
-    masked(torch.tensor([[5, 6]])).logits.sum().backward()               # training keeps zeros
+    masked(torch.tensor([[5, 6]])).logits.sum().backward()  # training keeps zeros
     torch.optim.SGD(masked.parameters(), 0.1).step()
     masked(torch.tensor([[5, 6]]))
     assert weight_sparsity(masked).all == weight_sparsity(plain).all
@@ -95,7 +126,11 @@ def test_reports(embedded):
     model = make()
     half = prune_weights(model, 0.9, "matrix", permanent=True)
     found = weight_sparsity(half)
-    assert found.of[0, "query"] == pytest.approx(0.9, abs=0.01) and "query" in repr(found) and weight_sparsity(model).all == 0
+    assert (
+        found.of[0, "query"] == pytest.approx(0.9, abs=0.01)
+        and "query" in repr(found)
+        and weight_sparsity(model).all == 0
+    )
     assert compressed_bytes(half) < 0.75 * compressed_bytes(model)
     assert compressed_bytes(prune_weights(model, 0.9, "matrix")) == compressed_bytes(half)
 
@@ -108,10 +143,19 @@ def test_empty_matrices():
     prune_weights(pl.prune(make(), masks), 0.5, method="wanda", batches=[batch()])
 
 
-@pytest.mark.parametrize("options, words", [
-    (dict(), "sparsity.*pattern"), (dict(sparsity=0.5, pattern=(2, 4)), "not both"), (dict(sparsity=1.2), "sparsity.*1.2"),
-    (dict(sparsity=0.5, scope="row"), "scope.*'row'.*global"), (dict(sparsity=0.5, method="obd"), "method.*'obd'"),
-    (dict(pattern=(2, 7)), "pattern.*divide"), (dict(pattern=(3, 2)), "pattern"), (dict(sparsity=0.5, method="wanda"), "batches.*empty")])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(), "sparsity.*pattern"),
+        (dict(sparsity=0.5, pattern=(2, 4)), "not both"),
+        (dict(sparsity=1.2), "sparsity.*1.2"),
+        (dict(sparsity=0.5, scope="row"), "scope.*'row'.*global"),
+        (dict(sparsity=0.5, method="obd"), "method.*'obd'"),
+        (dict(pattern=(2, 7)), "pattern.*divide"),
+        (dict(pattern=(3, 2)), "pattern"),
+        (dict(sparsity=0.5, method="wanda"), "batches.*empty"),
+    ],
+)
 def test_bad_input(options, words):
     with pytest.raises(ValueError, match=words):
         prune_weights(make(), **options)
@@ -126,7 +170,7 @@ def test_masks_can_be_cut_again_copied_and_exported(first, second):
     masked = prune_weights(model, first)
     again = prune_weights(masked, second)
     for (_, a), (_, b) in zip(_matrices(masked), _matrices(again)):
-        assert ((a.weight == 0) <= (b.weight == 0)).all()                    # zeros stay zeros
+        assert ((a.weight == 0) <= (b.weight == 0)).all()  # zeros stay zeros
     assert weight_sparsity(again).all >= max(weight_sparsity(masked).all, second - 0.01)
     masks = pl.random_masks(model, 0.5)
     solid = prune_weights(model, first, permanent=True)

@@ -1,0 +1,1 @@
+"""Data, scores, sizes and times."""

@@ -1,0 +1,1 @@
+"""What is pruned: checkpoints, where things are in them, their tasks, masks."""

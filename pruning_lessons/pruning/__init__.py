@@ -1,0 +1,1 @@
+"""Importance, selection, surgery and repair; layers, weights, vocabulary."""

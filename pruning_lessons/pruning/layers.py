@@ -1,0 +1,101 @@
+"""Which layers to drop by a rule of thumb: rules that try nothing out, and masks without these
+layers.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..models.anatomy import embed, layers_of
+from ..models.masks import Masks
+
+METHODS = ("top", "bottom", "alternate", "random", "block_influence")
+
+
+def layer_masks(model, drop: Iterable[int]) -> Masks:
+    """Masks that remove the layers `drop` and nothing else. `ValueError` for a layer that is not
+    there, or twice.
+    """
+    masks, drop = Masks.keep_all(model), list(drop)
+    n = len(masks.layers)
+    if len(set(drop)) < len(drop) or not all(isinstance(i, int) and 0 <= i < n for i in drop):
+        raise ValueError(f"drop: is {drop}, must be different whole numbers from 0 to {n - 1}")
+    masks.layers[drop] = False
+    return masks
+
+
+def layers_to_drop(
+    model, n: int, method: str, batches: Iterable[dict] | None = None, seed: int = 0
+) -> list[int]:
+    """The `n` layers to drop by a rule that tries nothing out, the first to go first (a smaller n:
+    the first of them).
+
+    - `top`: the last layers; `bottom`: the first ones; `alternate`: every other one, from the last
+      downwards, and when those are used up the ones between (Sajjad et al. 2023, “On the effect of
+      dropping layers of pre-trained transformer models”, section 3: top, bottom, even alternate)
+    - `random`: drawn with `seed`
+    - `block_influence`: those with the smallest `block_influence` on `batches`, dicts with
+      input_ids and attention_mask (batch, T)
+
+    Raises `ValueError` for an unknown method, an `n` that the model does not have, or no batches
+    where they are needed.
+    """
+    count = len(layers_of(model))
+    if not isinstance(n, int) or not 0 <= n <= count:
+        raise ValueError(
+            f"n: is {n!r}, must be a whole number from 0 to the model's {count} layers"
+        )
+    if method not in METHODS:
+        raise ValueError(f"method: is {method!r}, must be one of {METHODS}")
+    downwards = list(range(count))[::-1]
+    if method == "top":
+        return downwards[:n]
+    if method == "bottom":
+        return downwards[::-1][:n]
+    if method == "alternate":
+        return (downwards[::2] + downwards[1::2])[:n]
+    if method == "random":
+        return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()[:n]
+    batches = [] if batches is None else list(batches)
+    if not batches:
+        raise ValueError(
+            "batches: is empty, must hold at least one batch for method='block_influence'"
+        )
+    return block_influence(model, batches).argsort(stable=True).tolist()[:n]
+
+
+@torch.no_grad()
+def block_influence(model, batches: Iterable[dict]) -> Tensor:
+    """How far each layer turns its input, 1 - E cos(input, output) over the real tokens of
+    `batches`: (layers,).
+
+    ShortGPT, Men et al. 2024, section 2. batches: dicts with input_ids and attention_mask (batch,
+    T), at least one.
+    """
+    influence, tokens = torch.zeros(len(layers_of(model))), 0
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    try:
+        for batch in batches:
+            mask = batch["attention_mask"].to(device)
+            x, bias = embed(model, batch["input_ids"].to(device), mask)  # (batch, T, d)
+            real = mask.bool()
+            tokens += int(real.sum())
+            for i in range(len(influence)):
+                after = run_layers(model, x, bias, [i])
+                influence[i] += (1 - F.cosine_similarity(x[real], after[real], dim=-1)).sum().cpu()
+                x = after
+    finally:
+        model.train(training)
+    return influence / tokens
+
+
+def run_layers(model, hidden: Tensor, mask: Tensor | None, layers: Iterable[int]) -> Tensor:
+    """Hidden states (batch, T, d) after these layers, one after the other; `hidden` and `mask` come
+    from `embed`.
+    """
+    for i in layers:
+        hidden = layers_of(model)[i](hidden, mask)
+    return hidden

@@ -1,0 +1,480 @@
+"""Recover by training: fine-tune on labels, distil from the unpruned model; both go on after an
+interruption.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
+from tqdm.auto import tqdm
+
+from ..measuring.data import Intents
+from ..measuring.scores import evaluate
+from ..measuring.tables import Table
+from ..models.anatomy import layers_of
+from ..models.journal import Journal, digest, put_back, weights
+
+
+@dataclass(repr=False)
+class Training(Table):
+    """For every epoch the mean loss and, with validation data, the accuracy (0 to 1); steps and
+    seconds of it all.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    accuracies: list[float] = field(default_factory=list)
+    steps: int = 0
+    seconds: float = 0.0
+
+    def rows(self):
+        yield ("epoch", "loss", "validation accuracy")
+        for i, loss in enumerate(self.losses):
+            yield (
+                i + 1,
+                f"{loss:.3f}",
+                f"{self.accuracies[i]:.1%}" if i < len(self.accuracies) else "",
+            )
+        yield (f"{self.steps} steps, {self.seconds:.0f} s", "", "")
+
+
+def fine_tune(
+    model,
+    tokenizer,
+    data: Intents,
+    epochs: int = 1,
+    learning_rate: float = 5e-5,
+    batch_size: int = 32,
+    validation: Intents | None = None,
+    patience: int | None = None,
+    folder: str | Path | None = None,
+    save_every: int = 200,
+    freeze_embeddings: bool = True,
+    seed: int = 0,
+    progress: bool = True,
+) -> Training:
+    """Train a classifier in place on labelled sentences with AdamW; pruned models stay as small as
+    they are.
+
+    The rate rises over a tenth of the steps and falls to zero linearly; gradients are clipped at
+    norm 1. Word embeddings stay frozen by default, so that languages without training sentences
+    keep their place. validation: evaluated after each epoch; the best epoch's weights are put back
+    at the end, and with `patience` training stops after so many epochs without a better one.
+    folder: where the state is written after every epoch and every `save_every` steps, whole or not
+    at all; after an interruption the same call goes on from there and, with as many threads, ends
+    with the same weights.
+
+    Devices are `accelerate`'s: one CPU or GPU, several GPUs under `accelerate launch`, several
+    processes on CPUs under `torchrun`. Of N processes each takes every Nth batch, a step goes along
+    the mean of their N gradients, and all of them end with the same weights, starting from the main
+    process's. They must see the same `folder`; the main process writes to it.
+
+    Raises `ValueError` or `TypeError` if data, model or options do not fit, and if `folder` is that
+    of another training or holds other things.
+    """
+
+    def loss(batch: dict) -> Tensor:
+        return F.cross_entropy(_logits(model, batch), batch["labels"])
+
+    options = dict(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        patience=patience,
+        freeze_embeddings=freeze_embeddings,
+        seed=seed,
+    )
+    return _train(model, tokenizer, data, loss, options, validation, folder, save_every, progress)
+
+
+def distill(
+    student,
+    teacher,
+    tokenizer,
+    data: Intents,
+    temperature: float = 2.0,
+    alpha: float = 0.5,
+    hidden: float = 1.0,
+    layer_map: dict[int, int] | None = None,
+    epochs: int = 1,
+    learning_rate: float = 5e-5,
+    batch_size: int = 32,
+    validation: Intents | None = None,
+    patience: int | None = None,
+    folder: str | Path | None = None,
+    save_every: int = 200,
+    freeze_embeddings: bool = True,
+    seed: int = 0,
+    progress: bool = True,
+) -> Training:
+    """Train `student` in place to answer as `teacher` does; options as in `fine_tune`.
+
+    The loss is alpha · CE(labels) + (1 - alpha) · T² · KL(teacher ‖ student) with both softened by
+    the temperature T (Hinton, Vinyals, Dean 2015, section 2), plus `hidden` times the mean squared
+    difference of hidden states at real tokens, over the layers of `layer_map` {student's layer:
+    teacher's layer} (TinyBERT, Jiao et al. 2020, section 3, here without a projection, for widths
+    agree; CoFi, Xia et al. 2022, section 3.2). By default a student's layer is held against the
+    last of the teacher's layers that come before the next one that it kept, and its last against
+    the teacher's last.
+
+    Raises also `ValueError` for a temperature that is not above 0, weights out of range, or a map
+    out of range.
+    """
+    known = getattr(student.config, "kept_layers", None) or list(range(len(layers_of(student))))
+    n = len(layers_of(teacher))
+    if layer_map is None:
+        layer_map = {
+            i: (known[i + 1] - 1 if i + 1 < len(known) else n - 1) for i in range(len(known))
+        }
+    if temperature <= 0 or not 0 <= alpha <= 1 or hidden < 0:
+        raise ValueError(
+            f"temperature, alpha, hidden: are {temperature}, {alpha}, {hidden}, must be above 0, "
+            "from 0 to 1, at least 0"
+        )
+    if any(
+        getattr(student.config, name) != getattr(teacher.config, name)
+        for name in ("hidden_size", "num_labels")
+    ):
+        raise ValueError("teacher: must have the student's hidden size and labels")
+    if not all(0 <= s < len(known) and 0 <= t < n for s, t in layer_map.items()):
+        raise ValueError(
+            f"layer_map: is {layer_map}, must map from 0..{len(known) - 1} to 0..{n - 1}"
+        )
+
+    def loss(batch: dict) -> Tensor:
+        teacher.to(batch["labels"].device)  # nothing to do after the first time
+        with torch.no_grad(), _states(teacher) as theirs:
+            wanted = _logits(teacher, batch)
+        with _states(student) as mine:
+            logits = _logits(student, batch)
+        soft = F.kl_div(
+            (logits / temperature).log_softmax(-1),
+            (wanted / temperature).log_softmax(-1),
+            log_target=True,
+            reduction="batchmean",
+        )
+        total = (
+            alpha * F.cross_entropy(logits, batch["labels"]) + (1 - alpha) * temperature**2 * soft
+        )
+        real = batch["attention_mask"].bool()
+        gaps = (
+            [F.mse_loss(mine[s][real], theirs[t][real]) for s, t in layer_map.items()]
+            if hidden
+            else []
+        )
+        return total + hidden * sum(gaps) / len(gaps) if gaps else total
+
+    options = dict(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        patience=patience,
+        freeze_embeddings=freeze_embeddings,
+        seed=seed,
+        temperature=temperature,
+        alpha=alpha,
+        hidden=hidden,
+        layer_map=sorted(layer_map.items()),
+    )
+    was_training, device = teacher.training, next(teacher.parameters()).device
+    teacher.eval()
+    try:
+        return _train(
+            student,
+            tokenizer,
+            data,
+            loss,
+            options,
+            validation,
+            folder,
+            save_every,
+            progress,
+            teacher,
+        )
+    finally:
+        teacher.train(was_training).to(device)
+
+
+def _logits(model, batch: dict) -> Tensor:
+    return model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+
+
+@contextmanager
+def _states(model) -> Iterator[list[Tensor]]:
+    """Collects every layer's output (batch, T, d) of the forward passes inside the `with`."""
+    found = []
+    note = lambda module, args, output: found.append(output)
+    handles = [layer.register_forward_hook(note) for layer in layers_of(model)]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _check(
+    model, data: Intents, validation: Intents | None, options: dict, save_every: int
+) -> None:
+    layers_of(model)
+    if not hasattr(model, "classifier"):
+        raise TypeError(
+            f"model: is a {type(model).__name__}, must be a classifier (task='intents')"
+        )
+    for name, sentences in (("data", data), ("validation", validation)):
+        if sentences is not None and not len(sentences):
+            raise ValueError(f"{name}: has no sentences")
+        if (
+            sentences is not None
+            and not 0 <= min(sentences.labels) <= max(sentences.labels) < model.config.num_labels
+        ):
+            raise ValueError(
+                f"{name}: has labels up to {max(sentences.labels)}, the model knows "
+                f"{model.config.num_labels}"
+            )
+    for name in ("epochs", "batch_size", "patience", "save_every"):
+        value = options[name] if name in options else save_every
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: is {value}, must be at least 1")
+    if not options["learning_rate"] > 0:
+        raise ValueError(f"learning_rate: is {options['learning_rate']}, must be above 0")
+    if options["patience"] is not None and validation is None:
+        raise ValueError(
+            f"patience: is {options['patience']}, must be None where there is no validation"
+        )
+    if validation is not None and len(validation.label_names) != model.config.num_labels:
+        raise ValueError(
+            f"validation: has {len(validation.label_names)} labels, the model knows "
+            f"{model.config.num_labels}"
+        )
+
+
+def _train(
+    model,
+    tokenizer,
+    data: Intents,
+    loss: Callable,
+    options: dict,
+    validation: Intents | None,
+    folder,
+    save_every: int,
+    progress: bool,
+    teacher=None,
+) -> Training:
+    _check(model, data, validation, options, save_every)
+    from accelerate import Accelerator
+    from accelerate.utils import broadcast
+
+    # Without an accelerator, processes that torchrun has started find each other only if they are
+    # told to use CPUs.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+
+    def same() -> dict:
+        return {
+            "model": digest(model.state_dict().values()),
+            "options": options,
+            "teacher": teacher and digest(teacher.state_dict().values()),
+            "data": [_digest(data), validation and _digest(validation)],
+            "number of processes": accelerator.num_processes,
+        }
+
+    frozen = model.base_model.embeddings.word_embeddings.weight
+    was = (model.training, next(model.parameters()).device, frozen.requires_grad)
+    frozen.requires_grad_(was[2] and not options["freeze_embeddings"])
+    try:
+        model.to(accelerator.device)
+        broadcast(model.state_dict())
+        state = {
+            "losses": [],
+            "accuracies": [],
+            "steps": 0,
+            "seconds": 0.0,
+            "running": [],
+            "stopped": False,
+        }
+        journal = Journal(
+            "training", "folder", folder, same, state, writes=accelerator.is_main_process
+        )
+        _Trainer(model, tokenizer, loss, options, accelerator, journal, save_every).run(
+            data, validation, progress
+        )
+    finally:
+        frozen.requires_grad_(was[2])
+        model.train(was[0]).to(was[1])
+    return Training(*(journal.state[name] for name in ("losses", "accuracies", "steps", "seconds")))
+
+
+class _Trainer:
+    """A training under way, in each of the processes.
+
+    It does by hand what `Accelerator.prepare` would do: that wraps model and optimizer, while our
+    losses look at layers inside the model, and its states are pickles.
+    """
+
+    def __init__(
+        self,
+        model,
+        tokenizer,
+        loss: Callable,
+        options: dict,
+        accelerator,
+        journal: Journal,
+        save_every: int,
+    ):
+        self.model, self.tokenizer, self.loss, self.options = model, tokenizer, loss, options
+        self.accelerator, self.journal, self.state, self.save_every = (
+            accelerator,
+            journal,
+            journal.state,
+            save_every,
+        )
+        self.trained = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=options["learning_rate"], weight_decay=0.01
+        )
+        self.best = self._restore()
+        done = accelerator.gather(
+            torch.tensor([self.state["steps"]], device=accelerator.device)
+        )  # (processes,)
+        if done.unique().numel() > 1:
+            raise ValueError(
+                f"folder: the processes found {done.tolist()} steps there, all must see the "
+                f"same folder"
+            )
+
+    def run(self, data: Intents, validation: Intents | None, progress: bool) -> None:
+        plan = list(data.by_length().batches(self.tokenizer, self.options["batch_size"]))
+        state, seed = self.state, self.options["seed"]
+        processes, mine = self.accelerator.num_processes, self.accelerator.process_index
+        per_epoch = -(-len(plan) // processes)  # steps
+        total = per_epoch * self.options["epochs"]
+        with tqdm(
+            total=total,
+            initial=state["steps"],
+            desc="training",
+            disable=not (progress and self.accelerator.is_main_process),
+        ) as bar:
+            while len(state["losses"]) < self.options["epochs"] and not state["stopped"]:
+                epoch = len(state["losses"])
+                share = _shares(len(plan), seed + epoch, processes)[mine]
+                for place in share[state["steps"] - epoch * per_epoch :]:
+                    loss = self.step(plan[place], total)
+                    bar.update(1)
+                    bar.set_postfix_str(f"loss {loss:.3f}")
+                state["losses"].append(sum(state["running"]) / len(state["running"]))
+                state["running"] = []
+                if validation is not None:
+                    self.validate(validation)
+                self._save()
+        if self.best:
+            put_back(self.model, self.best)
+        self.accelerator.wait_for_everyone()  # the state is on disk
+
+    def step(self, batch: dict, total: int) -> float:
+        """One of `total` steps; the mean of the processes' losses."""
+        done, device = self.state["steps"], self.accelerator.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.options["learning_rate"] * _rate(done + 1, total)
+        batch = {name: tensor.to(device) for name, tensor in batch.items()}
+        number = done * self.accelerator.num_processes + self.accelerator.process_index + 1
+        self.model.train()
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Dropout depends on the batch's number alone: it is the same after an interruption, and
+            # no process's twice.
+            torch.manual_seed(self.options["seed"] * 1_000_003 + number)
+            loss = self.loss(batch)
+            self.optimizer.zero_grad()
+            loss.backward()
+        loss = self._average(loss.detach())
+        clip_grad_norm_(self.trained, 1.0)
+        self.optimizer.step()
+        self.state["running"].append(loss)
+        self.state["steps"] += 1
+        if self.state["steps"] % self.save_every == 0:
+            self._save()
+        return loss
+
+    def _average(self, loss: Tensor) -> float:
+        """Put the mean over all processes in the place of the gradients; the mean loss."""
+        if self.accelerator.num_processes > 1:
+            gradients = [p.grad for p in self.trained if p.grad is not None]
+            mean = self.accelerator.reduce(parameters_to_vector([loss, *gradients]), "mean")
+            vector_to_parameters(mean, [loss, *gradients])
+        return loss.item()
+
+    def validate(self, validation: Intents) -> None:
+        """Note the accuracy, the weights if they are the best yet, and whether to stop: as the main
+        process finds.
+        """
+        accuracy, accuracies = (
+            evaluate(self.model, self.tokenizer, validation).accuracy,
+            self.state["accuracies"],
+        )
+        if self.accelerator.num_processes > 1:
+            found = torch.tensor([accuracy], dtype=torch.float64, device=self.accelerator.device)
+            accuracy = self.accelerator.gather(found)[0].item()
+        accuracies.append(accuracy)
+        best = accuracies.index(max(accuracies))
+        if best == len(accuracies) - 1:
+            self.best = {name: tensor.cpu().clone() for name, tensor in weights(self.model).items()}
+        patience = self.options["patience"]
+        self.state["stopped"] = patience is not None and len(accuracies) - 1 - best >= patience
+
+    def _save(self) -> None:
+        adam = {
+            f"{i}.{name}": tensor
+            for i, values in self.optimizer.state_dict()["state"].items()
+            for name, tensor in values.items()
+        }
+        parts = {"model": weights(self.model), "adam": adam, "best": self.best}
+        self.journal.write(
+            {
+                f"{part}.{name}": tensor
+                for part, tensors in parts.items()
+                for name, tensor in tensors.items()
+            }
+        )
+
+    def _restore(self) -> dict[str, Tensor]:
+        """Weights and Adam's moments as they were saved; the best weights."""
+        parts = {"model": {}, "adam": {}, "best": {}}
+        for name, tensor in self.journal.tensors.items():
+            part, name = name.split(".", 1)
+            parts[part][name] = tensor
+        self.journal.tensors = {}
+        if parts["model"]:
+            put_back(self.model, parts["model"])
+        moments = {}
+        for name, tensor in parts["adam"].items():
+            i, name = name.split(".")
+            moments.setdefault(int(i), {})[name] = tensor
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        return parts["best"]
+
+
+def _rate(step: int, total: int) -> float:
+    """The share of the learning rate in a step, counted from 1."""
+    rise = max(1, total // 10)
+    return min(step / rise, (total - step + 1) / max(1, total - rise + 1))
+
+
+def _shares(batches: int, seed: int, processes: int) -> list[list[int]]:
+    """The places of an epoch's batches in random order, for each process equally many; the first
+    ones fill up.
+    """
+    order = list(range(batches))
+    random.Random(seed).shuffle(order)
+    per_process = -(-batches // processes)
+    return [(order * processes)[i : per_process * processes : processes] for i in range(processes)]
+
+
+def _digest(data: Intents) -> str:
+    return hashlib.sha256(
+        json.dumps([data.sentences, data.labels], ensure_ascii=False).encode()
+    ).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Save, export and serve."""

@@ -1,0 +1,1 @@
+"""What lessons need beside the package: exercises, attention views, checks."""

@@ -1,0 +1,151 @@
+"""Exercises of lesson 06."""
+
+import torch
+from torch.nn import functional as F
+
+from ..exercises import Exercise
+
+
+def evaluations(layers, drop):
+    return sum(m * (m - 1) for m in range(layers, layers - drop, -1))
+
+
+def block_influence(before, after, mask):
+    return (1 - F.cosine_similarity(before, after, dim=-1))[mask.bool()].mean()
+
+
+def distillation_loss(student, teacher, T):
+    p, q = (teacher / T).softmax(-1), (student / T).log_softmax(-1)
+    return T**2 * (p * (p.log() - q)).sum(-1).mean()
+
+
+def _reversed(student, teacher, T):
+    return distillation_loss(teacher, student, T)
+
+
+def _mean_over_classes(student, teacher, T):
+    return distillation_loss(student, teacher, T) / student.shape[-1]
+
+
+def _summed(student, teacher, T):
+    return distillation_loss(student, teacher, T) * len(student)
+
+
+def _no_square(student, teacher, T):
+    return distillation_loss(student, teacher, T) / T**2
+
+
+def _cross_entropy(student, teacher, T):
+    return -(T**2) * ((teacher / T).softmax(-1) * (student / T).log_softmax(-1)).sum(-1).mean()
+
+
+def _cold(student, teacher, T):
+    return T**2 * distillation_loss(student, teacher, 1.0)
+
+
+GENERATOR = torch.Generator().manual_seed(6)
+draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
+Exercise(
+    "06.evaluations",
+    evaluations,
+    cases=[
+        ("six of twelve", (12, 6)),
+        ("one of twelve", (12, 1)),
+        ("two of three", (3, 2)),
+        ("none", (12, 0)),
+        ("23 of 24", (24, 23)),
+    ],
+    wrong=[
+        (
+            lambda layers, drop: sum(range(layers, layers - drop, -1)),
+            "These are the models that are tried. Each of them has m − 1 layers to run.",
+        ),
+        (
+            lambda layers, drop: sum(m * m for m in range(layers, layers - drop, -1)),
+            "A candidate has one layer less than the model it is cut from: m − 1.",
+        ),
+        (
+            lambda layers, drop: sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1)),
+            "This is the search with shared hidden states; the plain one is asked.",
+        ),
+        (
+            lambda layers, drop: drop * layers * (layers - 1),
+            "After each step there are fewer candidates, and each has fewer layers.",
+        ),
+        (
+            lambda layers, drop: layers * (layers - 1) if drop else 0,
+            "This is the first step alone. Add up all steps.",
+        ),
+        (
+            lambda layers, drop: sum(m * (m - 1) for m in range(layers, layers - drop - 1, -1)),
+            "This is one step too many: after the last removal nothing is tried.",
+        ),
+    ],
+    look="Look at “The price”.",
+)
+
+MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
+BEFORE, AFTER = draw(2, 4, 6), draw(2, 4, 6)
+Exercise(
+    "06.block_influence",
+    block_influence,
+    cases=[
+        ("two sentences with padding", (BEFORE, AFTER, MASK)),
+        ("nothing changes", (BEFORE, BEFORE.clone(), MASK)),
+        ("only the length changes", (BEFORE, 3 * BEFORE, MASK)),
+        ("turned round", (BEFORE, -BEFORE, MASK)),
+        ("no padding", (draw(1, 3, 4), draw(1, 3, 4), torch.ones(1, 3))),
+    ],
+    wrong=[
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1)).mean(),
+            "Padding is counted, too: take real tokens only.",
+        ),
+        (
+            lambda b, a, m: F.cosine_similarity(b, a, dim=-1)[m.bool()].mean(),
+            "This is likeness. Influence is 1 minus it.",
+        ),
+        (
+            lambda b, a, m: (b - a).norm(dim=-1)[m.bool()].mean(),
+            "This is a distance. Block influence looks at the direction alone, by the cosine.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=1)).mean(),
+            "The cosine is over the hidden values, the last dimension.",
+        ),
+        (
+            lambda b, a, m: ((1 - F.cosine_similarity(b, a, dim=-1)) * m).mean(),
+            "The padding's zeros are in the mean: divide by the number of real tokens.",
+        ),
+    ],
+    look="Look at “Rules of thumb”.",
+)
+
+Exercise(
+    "06.distillation_loss",
+    distillation_loss,
+    cases=[
+        ("three sentences, five labels", (draw(3, 5), 2 * draw(3, 5), 2.0)),
+        ("temperature 1", (draw(4, 3), draw(4, 3), 1.0)),
+        ("one sentence, hot", (draw(1, 6), draw(1, 6), 8.0)),
+        ("they agree", (torch.ones(2, 3), torch.ones(2, 3), 3.0)),
+        ("shifted logits are the same answer", (draw(2, 4), draw(2, 4) + 5, 2.0)),
+    ],
+    wrong=[
+        (_reversed, "Teacher and student have changed places: p is the teacher's."),
+        (
+            _mean_over_classes,
+            'The sum over labels, then the mean over sentences (reduction="batchmean"); this '
+            "is also divided by the number of labels.",
+        ),
+        (_summed, "The mean over sentences is missing."),
+        (_no_square, "T² is missing: without it a high temperature makes the gradients vanish."),
+        (
+            _cross_entropy,
+            "This is the cross-entropy: subtract the teacher's own entropy, so that agreement "
+            "is zero.",
+        ),
+        (_cold, "Divide both logits by T before the softmax."),
+    ],
+    look="Look at “Recover between the steps”.",
+)
