@@ -64,7 +64,7 @@ def test_the_address_stands_in_one_place():
 
 def test_the_bundled_keep_their_notices():
     assets, notice = ROOT / "pruning_lessons" / "assets", (ROOT / "NOTICE").read_text("utf-8")
-    for folder in ("checkpoint", "data", "js"):
+    for folder in ("checkpoint", "data", "embedder", "js", "parallel"):
         assert f"pruning_lessons/assets/{folder}" in notice
     assert "MIT License" in (assets / "checkpoint" / "LICENSE").read_text("utf-8")
     for script in (assets / "js").glob("*.min.js"):
@@ -72,4 +72,4 @@ def test_the_bundled_keep_their_notices():
     size = sum(
         f.stat().st_size for f in assets.rglob("*") if f.is_file() and "__pycache__" not in f.parts
     )
-    assert size < 70e6
+    assert size < 90e6  # the wheel stays under 100 MB
