@@ -5,14 +5,26 @@
 
 from importlib import import_module
 
-from .measuring.data import Intents, load_intents, read_csv
+from .measuring.data import (
+    Intents,
+    Questions,
+    Tagged,
+    Texts,
+    as_data,
+    load_intents,
+    mask_tokens,
+    read_conll,
+    read_csv,
+)
 from .measuring.latency import latency
+from .measuring.parallel import Parallel, load_parallel
 from .measuring.scores import Evaluation, evaluate
 from .measuring.size import encoder_macs, summary, unit_macs
 from .measuring.tables import table
 from .models.checkpoints import EMBEDDED, load, untrained
 from .models.families import PrunedXLMRobertaConfig
 from .models.masks import Masks, gates, masked, random_masks
+from .models.tasks import TASKS, Task, outputs, task_of
 from .pruning.importance import Scores, importance
 from .pruning.latency_table import LatencyTable, latency_table
 from .pruning.layers import layer_masks, layers_to_drop
@@ -35,7 +47,8 @@ _LATER = {
     "check_environment": ".teaching.environment",
     "check": ".teaching.exercises",
     "claim": ".teaching.exercises",
-    "OnnxClassifier": ".shipping.onnx_classifier",
+    "OnnxClassifier": ".shipping.onnx_model",
+    "OnnxModel": ".shipping.onnx_model",
 }
 
 __all__ = [
@@ -45,9 +58,16 @@ __all__ = [
     "LatencyTable",
     "LayerSearch",
     "Masks",
+    "Parallel",
     "PrunedXLMRobertaConfig",
+    "Questions",
     "Scores",
+    "TASKS",
+    "Tagged",
+    "Task",
+    "Texts",
     "Training",
+    "as_data",
     "best_layers",
     "compressed_bytes",
     "distill",
@@ -64,19 +84,24 @@ __all__ = [
     "layers_to_drop",
     "load",
     "load_intents",
+    "load_parallel",
+    "mask_tokens",
     "masked",
+    "outputs",
     "prepare",
     "prune",
     "prune_vocabulary",
     "prune_weights",
     "quantize_onnx",
     "random_masks",
+    "read_conll",
     "read_csv",
     "repair",
     "save",
     "select",
     "summary",
     "table",
+    "task_of",
     "unit_macs",
     "untrained",
     "vocabulary_report",

@@ -140,7 +140,7 @@ def main():
         for name, m in {"100%": model, **students}.items():
             place = pl.quantize_onnx(pl.export_onnx(m, tokenizer, folder / name.strip("%"))).parent
             for kind, quantized in (("ONNX", False), ("ONNX int8", True)):
-                onnx[f"{name} {kind}"] = pl.OnnxClassifier(place, quantized=quantized, threads=2)
+                onnx[f"{name} {kind}"] = pl.OnnxModel(place, quantized=quantized, threads=2)
                 row = next((p for p in found if f"{p['keep']:.0%}" == name), None)
                 entry = {
                     "megabytes": folder_megabytes(

@@ -287,7 +287,7 @@ print(f"{q.min():.0f} to {q.max():.0f}; relative error {error:.1%}; "
 # ## Export
 #
 # **ONNX** is a file format for networks: a graph of operations that other runtimes read. `pl.export_onnx` writes it with
-# the tokenizer and a small `classify.py` beside it, which needs neither torch nor this package. `pl.quantize_onnx` adds the
+# the tokenizer and a small `answer.py` beside it, which needs neither torch nor this package. `pl.quantize_onnx` adds the
 # int8 version; activations are quantised on the fly, which is called **dynamic quantisation**.
 
 # %%
@@ -296,7 +296,7 @@ shipped = {}
 for name, m in (("whole", model), ("pruned", student)):
     pl.quantize_onnx(pl.export_onnx(m, tokenizer, folder / name))
     for int8 in (False, True):
-        shipped[name, int8] = pl.OnnxClassifier(folder / name, quantized=int8, threads=2)
+        shipped[name, int8] = pl.OnnxModel(folder / name, quantized=int8, threads=2)
 
 # %%
 sentence = "turn off the lamp in the kitchen"

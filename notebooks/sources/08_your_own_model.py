@@ -62,16 +62,22 @@ pl.check_environment();
 # %% [markdown]
 # ## What will work
 #
-# The layers of XLM-RoBERTa, RoBERTa, CamemBERT and BERT are laid out alike, so all four can be cut, of any size, with any
-# number of labels. `pl.load` refuses what is built differently, with a reason, before anything happens.
+# The layers of XLM-RoBERTa, RoBERTa, CamemBERT and BERT are laid out alike, so all four can be cut, of any size: heads,
+# neurons, layers and vocabulary, with ONNX and int8 at the end. `pl.load` refuses what is built differently, with a
+# reason, before anything happens.
+#
+# What your checkpoint was trained for decides its loss, its score and its answers; `pl.load` reads it from the
+# configuration. Here are the tasks that it knows, and the score that each is measured by:
 
 # %%
-pl.table([("family", "heads, neurons, layers", "vocabulary pruning", "ONNX, int8"),
-       ("XLM-RoBERTa", "yes", "yes", "yes"),
-       ("CamemBERT", "yes", "if its tokenizer is Unigram", "yes"),
-       ("RoBERTa", "yes", "no (byte pairs)", "yes"),
-       ("BERT", "yes", "no (WordPiece)", "yes"),
-       ("others, decoders", "refused", "refused", "refused")])
+pl.table([("task", "transformers class", "score"),
+          *((task.name, f"…{task.kind}", task.scores[0]) for task in pl.TASKS.values())])
+
+# %% [markdown]
+# This lesson takes a classifier. For a tagger read your texts with `pl.read_conll`; lists of dicts and data sets are taken
+# as they are; texts without labels do, too, and are then scored by agreement with the model as it was. And if you would
+# rather not open a notebook, `python -m pruning_lessons CHECKPOINT TEXTS --out FOLDER` does what this one does, for every
+# task.
 
 # %% [markdown]
 # ## A stand-in for your model
@@ -256,7 +262,7 @@ pl.table([("", "before", "after", "points"),
 pl.save(small, tokenizer, OUT / "torch")
 pl.quantize_onnx(pl.export_onnx(small, tokenizer, OUT / "onnx"))
 reloaded, _ = pl.load(OUT / "torch")
-served = {int8: pl.OnnxClassifier(OUT / "onnx", quantized=int8, threads=THREADS)
+served = {int8: pl.OnnxModel(OUT / "onnx", quantized=int8, threads=THREADS)
           for int8 in (False, True)}
 forms = {"PyTorch": (reloaded, OUT / "torch" / "model.safetensors"),
          "ONNX": (served[False], OUT / "onnx" / "model.onnx"),
@@ -276,13 +282,12 @@ pl.latency(timed, length=LENGTH, threads=THREADS, repeats=20)
 # And this is how it answers where neither PyTorch nor this package is installed, from its folder alone:
 
 # %%
-answer = subprocess.run([sys.executable, OUT / "onnx" / "classify.py", test.sentences[0]],
+answer = subprocess.run([sys.executable, OUT / "onnx" / "answer.py", test.sentences[0]],
                         capture_output=True, text=True, check=True)
 print(answer.stdout)
 
 # %% [markdown]
-# If most of the megabytes are word embeddings (see *Before*), and your tokenizer is Unigram, `pl.prune_vocabulary(small,
-# tokenizer, data.sentences)` before saving makes the files smaller, and changes no answer on these texts. Words that your users say and this file does
+# If most of the megabytes are word embeddings (see *Before*), `pl.prune_vocabulary(small, tokenizer, data.sentences)` before saving makes the files smaller, and changes no answer on these texts. Words that your users say and this file does
 # not are then spelled in smaller pieces (lesson 02).
 
 # %% [markdown]

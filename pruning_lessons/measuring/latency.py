@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
+from ..models.anatomy import longest
+from ..models.checks import whole_number
+from ..models.state import at_rest
 from .tables import Table
 
 
@@ -41,13 +44,20 @@ def latency(
 
     The models take turns, so that a slow moment of the machine hits all alike. `threads`: how many
     CPU threads torch may use (as it is set now, if left out; restored afterwards). Tokenisation is
-    not timed. An `OnnxClassifier` may be among the models; its threads are those that it was made
+    not timed. An `OnnxModel` may be among the models; its threads are those that it was made
     with. Then every model runs twice a turn, and the second run counts: in the first one threads of
     the other runtime may still be waiting busily.
     """
     models = models if isinstance(models, dict) else {"model": models}
     if not models:
         raise ValueError("models: is empty, must be a model or a dict of them")
+    most = min(m.max_length if hasattr(m, "session") else longest(m) for m in models.values())
+    whole_number("batch_size", batch_size)
+    whole_number("length", length, most=most)
+    whole_number("repeats", repeats)
+    whole_number("warm_up", warm_up, least=0)
+    if threads is not None:
+        whole_number("threads", threads)
     pieces = [
         m.tokenizer.get_vocab_size() if hasattr(m, "session") else m.config.vocab_size
         for m in models.values()
@@ -55,23 +65,22 @@ def latency(
     ids = torch.randint(
         5, min(pieces), (batch_size, length), generator=torch.Generator().manual_seed(0)
     )
-    before, training = (
+    before, plain = (
         torch.get_num_threads(),
-        {name: m.training for name, m in models.items() if not hasattr(m, "session")},
+        [m for m in models.values() if not hasattr(m, "session")],
     )
     times = {name: [] for name in models}
     mixed = any(hasattr(m, "session") for m in models.values())
     try:
         torch.set_num_threads(threads or before)
-        for turn in range(warm_up + repeats):
-            for name, model in models.items():
-                ms = [_run(model, ids) for _ in range(1 + mixed)][-1]
-                if turn >= warm_up:
-                    times[name].append(ms)
+        with at_rest(*plain):
+            for turn in range(warm_up + repeats):
+                for name, model in models.items():
+                    ms = [_run(model, ids) for _ in range(1 + mixed)][-1]
+                    if turn >= warm_up:
+                        times[name].append(ms)
     finally:
         torch.set_num_threads(before)
-        for name, was in training.items():
-            models[name].train(was)
     quantiles = {
         name: torch.tensor(ms).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
         for name, ms in times.items()
@@ -88,14 +97,13 @@ def latency(
 
 def _run(model, ids: torch.Tensor) -> float:
     """Milliseconds of one forward pass on ids (batch, T)."""
-    if hasattr(model, "session"):  # an OnnxClassifier
+    if hasattr(model, "session"):  # an OnnxModel
         feed = ids.numpy(), torch.ones_like(ids).numpy()
         start = time.perf_counter()
         model.run(*feed)
         return 1000 * (time.perf_counter() - start)
     device = next(model.parameters()).device
     ids = ids.to(device)
-    model.eval()
     _wait(device)
     start = time.perf_counter()
     model(ids, attention_mask=torch.ones_like(ids))

@@ -5,10 +5,12 @@ They are messages of web software; where they come from, assets/parallel/README.
 
 import csv
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from ..models.files import ASSETS
+from .texts import Texts
 
 FILE = ASSETS / "parallel" / "parallel.tsv"
 SPLITS = ("test", "calibration", "validation")
@@ -16,11 +18,15 @@ SPLITS = ("test", "calibration", "validation")
 
 @dataclass
 class Parallel:
-    """Sentences in pairs: english[i] says what foreign[i] says, in the language languages[i]."""
+    """Sentences in pairs: english[i] says what foreign[i] says, in the language languages[i].
+
+    With `similarities`, any two texts and how alike they are (the larger the more).
+    """
 
     english: list[str]
     foreign: list[str]
     languages: list[str]
+    similarities: list[float] | None = None
 
     def __len__(self) -> int:
         return len(self.english)
@@ -28,7 +34,37 @@ class Parallel:
     def subset(self, places: list[int]) -> "Parallel":
         """The pairs at these places, in the order given."""
         pick = lambda values: [values[i] for i in places]
-        return Parallel(pick(self.english), pick(self.foreign), pick(self.languages))
+        alike = self.similarities and pick(self.similarities)
+        return Parallel(pick(self.english), pick(self.foreign), pick(self.languages), alike)
+
+    @property
+    def sentences(self) -> list[str]:
+        """All sentences, the English one before each foreign one."""
+        return [text for pair in zip(self.english, self.foreign) for text in pair]
+
+    @property
+    def kind(self) -> str:
+        return "pairs"
+
+    @property
+    def labels(self) -> list[float] | None:
+        """The similarities; None where two sentences mean the same and no more is known."""
+        return self.similarities
+
+    @property
+    def label_names(self) -> None:
+        """None, as there are no labels."""
+
+    def by_length(self) -> "Parallel":
+        """Short pairs first, so that little of a batch is padding."""
+        length = lambda i: len(self.english[i]) + len(self.foreign[i])
+        return self.subset(sorted(range(len(self)), key=length))
+
+    def batches(
+        self, tokenizer, batch_size: int = 32, max_length: int | None = None
+    ) -> Iterator[dict]:
+        """Batches of `sentences` in order: `Texts.batches` without labels."""
+        return Texts(self.sentences).batches(tokenizer, batch_size, max_length)
 
     def by_language(self) -> dict[str, "Parallel"]:
         """The pairs of each language, in the order in which the languages come."""

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from ..models.anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
+from ..models.tasks import task_of
 from .tables import Table, table
 
 
@@ -19,6 +22,18 @@ def encoder_macs(model, length: int = 24) -> int:
     """MACs of all layers for a sentence of `length` tokens."""
     head, neuron = unit_macs(model, length)
     return head * sum(heads_per_layer(model)) + neuron * sum(neurons_per_layer(model))
+
+
+def _head_macs(model, length: int) -> int:
+    """MACs of all matrices outside the encoder, at every token or at the first alone."""
+    inside = {id(module) for module in model.base_model.encoder.modules()}
+    matrices = sum(
+        module.weight.numel()
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and id(module) not in inside
+    )
+    per_text = task_of(model).kind in ("ForSequenceClassification", "Model")
+    return matrices * (1 if per_text else length)
 
 
 @dataclass(repr=False)
@@ -99,12 +114,7 @@ def summary(model, length: int = 24) -> Summary:
     macs = dict.fromkeys(kinds, 0)
     macs["attention"] = sum(heads) * (4 * T * d * size + 2 * T * T * size)
     macs["feed-forward"] = sum(neurons) * 2 * T * d
-    if hasattr(model, "classifier"):
-        macs["task head"] = d * d + d * model.config.num_labels  # it reads the first token only
-    elif hasattr(model, "lm_head"):
-        macs["task head"] = T * d * (d + model.config.vocab_size)
-    elif getattr(model, "pooler", None) is not None:
-        macs["task head"] = d * d
+    macs["task head"] = _head_macs(model, T)
     n_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
     shapes = {name: tuple(p.shape) for name, p in layers_of(model).named_parameters()}
     return Summary(

@@ -15,6 +15,23 @@ FAMILIES = {
 }
 
 
+# The six matrices of a layer.
+MATRICES = {
+    "query": "attention.self.query",
+    "key": "attention.self.key",
+    "value": "attention.self.value",
+    "attention output": "attention.output.dense",
+    "feed-forward in": "intermediate.dense",
+    "feed-forward out": "output.dense",
+}
+# What holds a model inside: the attribute, and what it is called.
+WRAPPED = {
+    "_orig_mod": "compiled (torch.compile)",
+    "module": "wrapped (DataParallel or DDP)",
+    "_fsdp_wrapped_module": "wrapped (FSDP)",
+}
+
+
 def check_family(model_type: str, config=None) -> None:
     """`TypeError` unless models of this type have layers that we know how to cut."""
     if model_type.removeprefix("pruned-") not in FAMILIES:
@@ -26,10 +43,37 @@ def check_family(model_type: str, config=None) -> None:
 
 
 def layers_of(model) -> nn.ModuleList:
-    """The encoder's layers; `TypeError` for a model of a family that is not supported."""
+    """The encoder's layers. `TypeError` for a model of a family that is not supported, and for one
+    in another state than plain: compiled, wrapped, with adapters, quantised.
+    """
+    for attribute, state in WRAPPED.items():
+        if attribute in vars(model) or attribute in getattr(model, "_modules", ()):
+            raise TypeError(f"model: is {state}, must be plain: give model.{attribute}")
     config = getattr(model, "config", None)
     check_family(getattr(config, "model_type", type(model).__name__), config)
-    return model.base_model.encoder.layer
+    layers = model.base_model.encoder.layer
+    for part in (model, model.base_model, *layers):
+        if "_orig_mod" in part._modules or getattr(part, "_compiled_call_impl", None) is not None:
+            raise TypeError(
+                f"model: its {type(part).__name__} is compiled, must be plain: masks would pass it "
+                "by"
+            )
+    for i, layer in enumerate(layers):
+        attention = layer.attention
+        read = attention.self.query, attention.self.key, attention.self.value
+        written = attention.output.dense, layer.intermediate.dense, layer.output.dense
+        for path, matrix in zip(MATRICES.values(), read + written):
+            if type(matrix) is not nn.Linear:
+                raise TypeError(
+                    f"model: layer {i} has a {type(matrix).__module__}.{type(matrix).__name__} as "
+                    f"{path}, must be a plain torch.nn.Linear: merge adapters, do not quantise yet"
+                )
+            if type(matrix.weight) not in (nn.Parameter, torch.Tensor):
+                raise TypeError(
+                    f"model: layer {i} has a {type(matrix.weight).__name__} as weights of its "
+                    f"{path}, must have a plain torch.nn.Parameter: do not quantise yet"
+                )
+    return layers
 
 
 def head_size(model) -> int:
@@ -82,14 +126,37 @@ def without_masks(model):
     return plain
 
 
-def embed(
-    model, input_ids: torch.Tensor, attention_mask: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Hidden states before the first layer (batch, T, d), and the mask in the form that layers
-    take.
+def longest(model) -> int:
+    """How many tokens the model reads. RoBERTa's positions begin after the padding's own."""
+    positions = model.config.max_position_embeddings
+    if model.config.model_type.removeprefix("pruned-") == "bert":
+        return positions
+    return positions - model.base_model.embeddings.padding_idx - 1
+
+
+def inputs_of(model, batch: dict) -> dict[str, torch.Tensor]:
+    """What the encoder reads of a batch, on the model's device: no labels.
+
+    token_type_ids are passed on where the family tells segments apart (BERT), and left out
+    elsewhere. Raises `ValueError` for rows that are longer than the model reads.
     """
-    base = model.base_model
-    x = base.embeddings(input_ids=input_ids)
+    if batch["input_ids"].shape[1] > longest(model):
+        raise ValueError(
+            f"batches: have rows of {batch['input_ids'].shape[1]} tokens, the model reads "
+            f"{longest(model)}: make them with max_length={longest(model)}"
+        )
+    names = ["input_ids", "attention_mask"]
+    if getattr(model.config, "type_vocab_size", 1) > 1 and "token_type_ids" in batch:
+        names.append("token_type_ids")
+    device = next(model.parameters()).device
+    return {name: batch[name].to(device) for name in names}
+
+
+def embed(model, batch: dict) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Hidden states before the first layer (B, T, d), and the mask in the form that layers take."""
+    base, inputs = model.base_model, inputs_of(model, batch)
+    attention_mask = inputs.pop("attention_mask")
+    x = base.embeddings(**inputs)
     mask, _ = base._create_attention_masks(
         attention_mask=attention_mask,
         encoder_attention_mask=None,
@@ -98,11 +165,3 @@ def embed(
         past_key_values=None,
     )
     return x, mask
-
-
-def finish(model, hidden: torch.Tensor) -> torch.Tensor:
-    """Logits from the last layer's hidden states (batch, T, d)."""
-    if hasattr(model, "classifier"):
-        pooler = model.base_model.pooler  # BERT's; the others have it in the classifier
-        return model.classifier(hidden if pooler is None else model.dropout(pooler(hidden)))
-    return model.lm_head(hidden) if hasattr(model, "lm_head") else model.cls(hidden)

@@ -15,7 +15,9 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
+    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
 )
 
 from .anatomy import FAMILIES, head_size, layers_of
@@ -24,6 +26,8 @@ AUTO_CLASSES = {
     "Model": AutoModel,
     "ForMaskedLM": AutoModelForMaskedLM,
     "ForSequenceClassification": AutoModelForSequenceClassification,
+    "ForTokenClassification": AutoModelForTokenClassification,
+    "ForQuestionAnswering": AutoModelForQuestionAnswering,
 }
 
 
@@ -31,7 +35,7 @@ PRUNED_CLASS = {}  # transformers' class: ours
 
 
 def _define(family: str, name: str) -> None:
-    """Pruned…Config and the three Pruned… models of a family, known to transformers' Auto classes.
+    """Pruned…Config and the Pruned… models of a family, known to transformers' Auto classes.
 
     The configuration is the family's, and says what is left in each layer: `kept_layers` (its index
     in the unpruned model), `kept_heads` (the unpruned indices of its heads, maybe none) and
@@ -58,6 +62,8 @@ def _define(family: str, name: str) -> None:
 
         def build(self, config, *args, plain=plain, **options):
             plain.__init__(self, config, *args, **options)
+            if getattr(config, "pooling", None):  # an embedder pools itself
+                self.pooler = None
             _resize(self)
 
         ours = type(
@@ -93,13 +99,23 @@ def _resize(model) -> None:
         layer.output.dense = _linear(neurons, d)
 
 
+def empty(model_class, config, pooler: bool = True) -> nn.Module:
+    """A `model_class` with shapes and no values, on the meta device. pooler: whether a bare encoder
+    has one.
+    """
+    with torch.device("meta"):
+        model = model_class(config)
+    if not pooler:
+        model.pooler = None
+    return model
+
+
 def build_empty(model_class, config, like) -> nn.Module:
     """A `model_class` with uninitialised weights on the device and in the type of `like`; buffers
     copied from it.
     """
     parameter = next(like.parameters())
-    with torch.device("meta"):
-        model = model_class(config)
+    model = empty(model_class, config, pooler=getattr(like, "pooler", True) is not None)
     model = model.to_empty(device=parameter.device).to(parameter.dtype)
     buffers = dict(like.named_buffers())
     for name, buffer in model.named_buffers():

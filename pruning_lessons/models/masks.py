@@ -156,7 +156,7 @@ def gates(model, examples: int | None = None) -> Iterator[Gates]:
         ones(max(neurons_per_layer(model), default=0)),
         ones(1),
     )
-    with _hooks(model, gate.heads, gate.neurons, gate.layers):
+    with hooked(model, gate.heads, gate.neurons, gate.layers):
         yield gate
 
 
@@ -170,14 +170,14 @@ def masked(model, masks: Masks) -> Iterator[None]:
     masks.check(model)
     parameter = next(model.parameters())
     as_factors = lambda mask: mask.to(parameter.device, parameter.dtype)
-    with _hooks(
+    with hooked(
         model, as_factors(masks.heads), as_factors(masks.neurons), as_factors(masks.layers)[:, None]
     ):
         yield
 
 
 @contextmanager
-def _hooks(model, heads: Tensor, neurons: Tensor, layers: Tensor) -> Iterator[None]:
+def hooked(model, heads: Tensor, neurons: Tensor, layers: Tensor) -> Iterator[None]:
     """Multiply by the given factors, through hooks that are removed whatever happens."""
     handles, size = [], head_size(model)
 

@@ -1,20 +1,20 @@
 """Scores: how much the model would miss each head, neuron and layer."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from ..models.anatomy import embed, finish, head_size, heads_per_layer, layers_of, neurons_per_layer
-from ..models.masks import Masks, _hooks, gates
+from ..models.anatomy import embed, head_size, heads_per_layer, layers_of, neurons_per_layer
+from ..models.masks import Masks, gates, hooked
+from ..models.state import at_rest
+from ..models.tasks import finish, outputs, task_of
 from .layers import block_influence
 
 METHODS = ("fisher", "taylor", "activation", "magnitude", "leave_one_out", "random")
+TARGETS = ("auto", "labels", "drawn")
 
 
 @dataclass
@@ -40,14 +40,17 @@ def importance(
     method: str = "fisher",
     seed: int = 0,
     progress: bool = False,
+    targets: str = "auto",
 ) -> Scores:
     """Score every head, neuron and layer of `model` on a **calibration set**; the model is left as
     it was.
 
-    batches: dicts with input_ids, attention_mask (batch, T) and, if known, labels: what
-    `Intents.batches` yields, or None for the methods that need no data. Without labels they are
-    drawn from the model's own predictions. Scores do not depend on how the examples are batched or
-    padded. Methods, with L_x the loss on one example and ξ a part's gate:
+    batches: dicts with input_ids, attention_mask (B, T) and, if known, labels: what `.batches` of
+    data yields, or None for the methods that need no data. Scores do not depend on how the examples
+    are batched or padded. The model's task says what its loss is. targets: `"labels"`, `"drawn"`
+    from the model's own distribution (the Fisher information proper; Kunstner, Hennig, Balles
+    2019), or `"auto"`: labels where there are any. Methods, with L_x the loss on one example and ξ
+    a part's gate:
 
     - `fisher`: E (∂L_x/∂ξ)², the diagonal of the empirical Fisher information (Kwon et al. 2022,
       section 4.1)
@@ -61,77 +64,60 @@ def importance(
       neurons are NaN
     - `random`: uniform numbers from `seed`
 
-    Raises `ValueError` for an unknown method, for no data where data are needed, and for batches
-    without labels if the model is not a classifier.
+    Raises `ValueError` for an unknown method or kind of targets, for no data where data are needed,
+    and for labels that are none of the model's task.
     """
-    if method not in METHODS:
-        raise ValueError(f"method: is {method!r}, must be one of {METHODS}")
+    for name, value, known in (("method", method, METHODS), ("targets", targets, TARGETS)):
+        if value not in known:
+            raise ValueError(f"{name}: is {value!r}, must be one of {known}")
     layers_of(model)
     if method in ("magnitude", "random"):
         return _magnitude(model) if method == "magnitude" else _random(model, seed)
     batches = [] if batches is None else list(batches)
     if not batches:
         raise ValueError(f"batches: is empty, must hold at least one batch for method={method!r}")
-    if (
-        method != "activation"
-        and not all("labels" in batch for batch in batches)
-        and not hasattr(model, "classifier")
-    ):
-        raise ValueError(
-            "batches: have no labels, and labels can be drawn only from a classifier's predictions"
-        )
-    bar = tqdm(batches, desc=method, disable=not progress)
-    with _at_rest(model):
-        return {"activation": _activation, "leave_one_out": _leave_one_out}.get(method, _gradients)(
-            model, bar, method, seed
+    with at_rest(model):
+        examples = _Examples(model, batches, targets, seed, tqdm(desc=method, disable=not progress))
+        if method == "activation":
+            return _activation(model, examples)
+        return (
+            _leave_one_out(model, examples)
+            if method == "leave_one_out"
+            else _gradients(model, examples, method)
         )
 
 
-@contextmanager
-def _at_rest(model) -> Iterator[None]:
-    """In eval mode, with no gradients for weights, only for gates; restored whatever happens."""
-    training, wanted = model.training, [p for p in model.parameters() if p.requires_grad]
-    model.eval()
-    for parameter in wanted:
-        parameter.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in wanted:
-            parameter.requires_grad_(True)
-        model.train(training)
+class _Examples:
+    """The batches one after the other, and what the model should answer on each."""
+
+    def __init__(self, model, batches: list[dict], targets: str, seed: int, bar):
+        self.model, self.batches, self.seed, self.bar = model, batches, seed, bar
+        self.task, self.targets, self.first = task_of(model), targets, 0
+
+    def __iter__(self) -> Iterator[dict]:
+        self.bar.reset(len(self.batches))
+        self.first = 0
+        for batch in self.batches:
+            yield batch
+            self.first += len(batch["input_ids"])
+            self.bar.update(1)
+        self.bar.close()
+
+    def wanted(self, batch: dict, out: Tensor) -> Tensor:
+        """Labels, or targets drawn from `out`, for the batch that was yielded last."""
+        known = batch.get("labels") is not None and self.task.needs_labels
+        if self.targets == "labels" or self.targets == "auto" and known:
+            return self.task.targets(batch, out)
+        return self.task.drawn(out, batch, self.seed, self.first)
 
 
-def _inputs(model, batch: dict) -> tuple[Tensor, Tensor]:
-    device = next(model.parameters()).device
-    return batch["input_ids"].to(device), batch["attention_mask"].to(device)
-
-
-def _losses(logits: Tensor, batch: dict, rng: np.random.Generator) -> Tensor:
-    """Every example's loss: (batch,). A masked token's loss counts where its label is not -100."""
-    labels = batch.get("labels")
-    if labels is None:  # one random number an example, whatever the batches are
-        draws = torch.tensor(rng.random(len(logits)), device=logits.device)[:, None]
-        labels = (
-            (logits.detach().double().softmax(-1).cumsum(-1) < draws)
-            .sum(-1)
-            .clamp(max=logits.shape[-1] - 1)
-        )
-    labels = labels.to(logits.device)
-    if logits.dim() == 2:
-        return F.cross_entropy(logits, labels, reduction="none")
-    return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none", ignore_index=-100).sum(
-        1
-    )
-
-
-def _gradients(model, batches, method: str, seed: int) -> Scores:
+def _gradients(model, examples: _Examples, method: str) -> Scores:
     """One forward and backward pass; gates of their own give every example its own derivative."""
-    rng, found = np.random.default_rng(seed), []
-    for batch in batches:
-        ids, mask = _inputs(model, batch)
-        with gates(model, examples=len(ids)) as gate:
-            _losses(model(ids, attention_mask=mask).logits, batch, rng).sum().backward()
+    found, task = [], examples.task
+    for batch in examples:
+        with gates(model, examples=len(batch["input_ids"])) as gate:
+            out = outputs(model, batch)
+            task.distribution.nll(out, examples.wanted(batch, out)).sum().backward()
         found.append(
             [g.grad.float().cpu().transpose(0, 1) for g in (gate.heads, gate.neurons, gate.layers)]
         )
@@ -149,74 +135,59 @@ def _blank(model) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _activation(model, batches, method: str, seed: int) -> Scores:
+def _activation(model, examples: _Examples) -> Scores:
     heads, neurons = _blank(model)
     tokens, size = 0, head_size(model)
-    for batch in batches:
-        ids, mask = _inputs(model, batch)
-        x, bias = embed(model, ids, mask)
-        real = mask.bool()
+    for batch in examples:
+        x, bias = embed(model, batch)
+        real = batch["attention_mask"].bool().to(x.device)
         tokens += int(real.sum())
         for i, layer in enumerate(layers_of(model)):
-            attended = layer.attention.self(x, bias)[0]  # (batch, T, heads · head size)
+            written = layer.attention.output.dense.weight.unflatten(1, (-1, size))
+            attended = layer.attention.self(x, bias)[0]  # (B, T, heads · head size)
             context = attended[real].unflatten(1, (-1, size))  # (tokens, heads, head size)
-            weight = layer.attention.output.dense.weight.unflatten(
-                1, (-1, size)
-            )  # (d, heads, head size)
-            added = torch.einsum("nhs,dhs->nhd", context, weight).norm(dim=-1)  # (tokens, heads)
+            added = torch.einsum("nhs,dhs->nhd", context, written).norm(dim=-1)  # (tokens, heads)
             heads[i, : added.shape[1]] += added.sum(0).cpu()
-            middle = layer.attention.output(attended, x)  # (batch, T, d)
-            active = layer.intermediate(middle)  # (batch, T, neurons)
+            middle = layer.attention.output(attended, x)  # (B, T, d)
+            active = layer.intermediate(middle)  # (B, T, neurons)
             norms = active[real].abs().sum(0) * layer.output.dense.weight.norm(dim=0)
             neurons[i, : len(norms)] += norms.cpu()
             x = layer.output(active, middle)
-    return Scores(heads / tokens, neurons / tokens, block_influence(model, batches), method)
+    influence = block_influence(model, examples.batches)
+    return Scores(heads / tokens, neurons / tokens, influence, "activation")
 
 
 @torch.no_grad()
-def _leave_one_out(model, batches, method: str, seed: int) -> Scores:
+def _leave_one_out(model, examples: _Examples) -> Scores:
     """Exact, with the hidden states below the part computed once."""
     (heads, neurons), n = _blank(model), 0
-    layers, rng = torch.zeros(len(layers_of(model))), np.random.default_rng(seed)
-    one = Masks.keep_all(model)
-    everything = [
-        m.to(next(model.parameters()).device, torch.float32)
-        for m in (one.heads, one.neurons, one.layers[:, None])
-    ]
-    for batch in batches:
-        ids, mask = _inputs(model, batch)
-        x, bias = embed(model, ids, mask)
+    layers, like = torch.zeros(len(layers_of(model))), next(model.parameters())
+    every = Masks.keep_all(model)
+    whole = [m.to(like) for m in (every.heads, every.neurons, every.layers[:, None])]
+    for batch in examples:
+        x, bias = embed(model, batch)
         before = [x]
         for layer in layers_of(model):
             before.append(layer(before[-1], bias))
-        logits = finish(model, before.pop())
-        if "labels" not in batch:
-            state = rng.bit_generator.state
-            draws = torch.tensor(rng.random(len(logits)))[:, None]
-            rng.bit_generator.state = state
-            drawn = (
-                (logits.double().softmax(-1).cumsum(-1).cpu() < draws)
-                .sum(-1)
-                .clamp(max=logits.shape[-1] - 1)
-            )
-            batch = {**batch, "labels": drawn}
-            rng.random(len(logits))
-        base = _losses(logits, batch, rng).sum()
+        out = finish(model, before.pop(), batch)
+        wanted = examples.wanted(batch, out)
+        loss = lambda out: examples.task.distribution.nll(out.float(), wanted).sum()
+        base = loss(out)
 
         def cost(start: int, x: Tensor) -> float:
             for layer in layers_of(model)[start:]:
                 x = layer(x, bias)
-            return (_losses(finish(model, x), batch, rng).sum() - base).item()
+            return (loss(finish(model, x, batch)) - base).item()
 
-        n += len(ids)
+        n += len(x)
         for i, count in enumerate(heads_per_layer(model)):
             layers[i] += cost(i + 1, before[i])
             for head in range(count):
-                factors = everything[0].clone()
+                factors = whole[0].clone()
                 factors[i, head] = 0
-                with _hooks(model, factors, *everything[1:]):
+                with hooked(model, factors, *whole[1:]):
                     heads[i, head] += cost(i, before[i])
-    return Scores(heads / n, torch.full_like(neurons, torch.nan), layers / n, method)
+    return Scores(heads / n, torch.full_like(neurons, torch.nan), layers / n, "leave_one_out")
 
 
 @torch.no_grad()

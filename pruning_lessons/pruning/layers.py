@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from ..models.anatomy import embed, layers_of
 from ..models.masks import Masks
+from ..models.state import at_rest
 
 METHODS = ("top", "bottom", "alternate", "random", "block_influence")
 
@@ -75,20 +76,15 @@ def block_influence(model, batches: Iterable[dict]) -> Tensor:
     T), at least one.
     """
     influence, tokens = torch.zeros(len(layers_of(model))), 0
-    training, device = model.training, next(model.parameters()).device
-    model.eval()
-    try:
+    with at_rest(model):
         for batch in batches:
-            mask = batch["attention_mask"].to(device)
-            x, bias = embed(model, batch["input_ids"].to(device), mask)  # (batch, T, d)
-            real = mask.bool()
+            x, bias = embed(model, batch)  # (B, T, d)
+            real = batch["attention_mask"].bool().to(x.device)
             tokens += int(real.sum())
             for i in range(len(influence)):
                 after = run_layers(model, x, bias, [i])
                 influence[i] += (1 - F.cosine_similarity(x[real], after[real], dim=-1)).sum().cpu()
                 x = after
-    finally:
-        model.train(training)
     return influence / tokens
 
 

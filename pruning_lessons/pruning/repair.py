@@ -5,10 +5,11 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from ..models.anatomy import copied, embed, has_masks, layers_of
+from ..models.state import at_rest
+from ..models.tasks import check_partners, outputs, task_of
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -37,15 +38,17 @@ def repair(
 
     It extends the mask tuning of Kwon et al. 2022 (section 4.3: one factor for each part) to whole
     matrices, as in Frantar and Alistarh 2023 (SparseGPT, section 3) for single weights. If on the
-    held-out batches the result is not closer to the original's predictions (KL divergence) than
-    `pruned` was, a plain copy of `pruned` comes back, with a warning.
+    held-out batches the result is not closer to the original's answers than `pruned` was (by the
+    task's divergence: KL of classes, squared error of numbers, 1 - cos of vectors), a plain copy of
+    `pruned` comes back, with a warning.
 
     Raises `ValueError` if there are fewer than two batches, if `pruned` has weight masks, which a
     refit would fill, or if the models do not belong together.
     """
     if has_masks(pruned):
         raise ValueError("pruned: has weight masks, must have none: a refit would fill the zeros")
-    batches = [{k: batch[k] for k in ("input_ids", "attention_mask")} for batch in batches]
+    check_partners(pruned, original, "pruned", "original")
+    batches = list(batches)
     if len(batches) < 2:
         raise ValueError(
             f"batches: are {len(batches)}, must be at least 2: some are held out to choose the "
@@ -55,31 +58,25 @@ def repair(
     if not places:
         return copied(pruned)
     every = max(2, round(1 / held_out))
-    states = _States(
-        pruned,
-        original,
-        batches,
-        check=[
-            i % every == every - 1 or (i == len(batches) - 1 and i < every)
-            for i in range(len(batches))
-        ],
-    )
-    fixed = copied(pruned).eval()
-    for new, layer in enumerate(tqdm(layers_of(fixed), desc="repair", disable=not progress)):
-        last = places[new + 1] - 1 if new + 1 < len(places) else len(layers_of(original)) - 1
-        states.attention(layer, places[new], ridges)
-        states.feed_forward(layer, places[new], last, ridges)
-    before, after = (
-        _divergence(model, original, [b for b, check in zip(batches, states.check) if check])
-        for model in (pruned, fixed)
-    )
-    if after > before - 1e-7:  # that much is rounding
+    check = [
+        i % every == every - 1 or (i == len(batches) - 1 and i < every) for i in range(len(batches))
+    ]
+    fixed = copied(pruned)
+    with at_rest(pruned, original, fixed):
+        states = _States(fixed, original, batches, check)
+        for new, layer in enumerate(tqdm(layers_of(fixed), desc="repair", disable=not progress)):
+            last = places[new + 1] - 1 if new + 1 < len(places) else len(layers_of(original)) - 1
+            states.attention(layer, places[new], ridges)
+            states.feed_forward(layer, places[new], last, ridges)
+        held = [batch for batch, held in zip(batches, check) if held]
+        before, after = divergences([pruned, fixed], original, held)
+    if not after <= before - 1e-7:  # that much is rounding; NaN declines, too
         warnings.warn(
             f"repair declines: on held-out batches the divergence from the original would go "
             f"from {before:.4f} to {after:.4f}"
         )
         return copied(pruned)
-    return fixed.train(pruned.training)
+    return fixed
 
 
 def _places(pruned, original) -> list[int]:
@@ -96,15 +93,14 @@ class _States:
     """Hidden states of both models on all batches, carried from layer to layer."""
 
     def __init__(self, pruned, original, batches: list[dict], check: list[bool]):
-        self.original, self.check = original.eval(), check
-        device = next(original.parameters()).device
+        self.original, self.check = original, check
         self.mine, self.theirs, self.masks, self.real = [], [], [], []
         for batch in batches:
-            ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-            x, bias = embed(original, ids, mask)
-            self.theirs.append(x)  # (batch, T, d), before layer `at`
-            self.mine.append(embed(pruned, ids, mask)[0])
-            self.masks.append(bias), self.real.append(mask.bool())
+            x, bias = embed(original, batch)
+            self.theirs.append(x)  # (B, T, d), before layer `at`
+            self.mine.append(embed(pruned, batch)[0])
+            self.masks.append(bias)
+            self.real.append(batch["attention_mask"].bool().to(x.device))
         self.at = 0
 
     def attention(self, layer, place: int, ridges) -> None:
@@ -202,19 +198,14 @@ def _solve(dense: nn.Linear, fit: _Gram, check: _Gram, ridges) -> None:
     dense.weight.copy_(found[:-1].T), dense.bias.copy_(found[-1])
 
 
-def _divergence(model, original, batches: list[dict]) -> float:
-    """Mean KL(original ‖ model) of the predictions on the real tokens, or on the examples of a
-    classifier.
-    """
-    total, n = 0.0, 0
-    for batch in batches:
-        device = next(original.parameters()).device
-        ids, mask = batch["input_ids"].to(device), batch["attention_mask"].to(device)
-        mine, theirs = (m(ids, attention_mask=mask).logits for m in (model, original))
-        if mine.dim() == 3:
-            mine, theirs = mine[mask.bool()], theirs[mask.bool()]
-        total += F.kl_div(
-            mine.log_softmax(-1), theirs.log_softmax(-1), log_target=True, reduction="sum"
-        ).item()
-        n += len(mine)
-    return total / n
+@torch.no_grad()
+def divergences(models: list, original, batches: list[dict]) -> list[float]:
+    """The mean divergence of each model's answers from the original's, as their task has it."""
+    task, totals, n = task_of(original), [0.0] * len(models), 0
+    with at_rest(original, *models):
+        for batch in batches:
+            theirs = outputs(original, batch)
+            n += len(theirs)
+            for i, model in enumerate(models):
+                totals[i] += task.divergence(theirs, outputs(model, batch)).sum().item()
+    return [total / max(n, 1) for total in totals]

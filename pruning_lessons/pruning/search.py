@@ -4,24 +4,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, combinations
+from math import isnan
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
-from ..measuring.data import Intents
-from ..measuring.scores import evaluate
+from ..measuring.data import Texts
+from ..measuring.scores import fitting
 from ..measuring.tables import Table
-from ..models.anatomy import layers_of
+from ..models.anatomy import embed, layers_of, longest
 from ..models.journal import Journal, digest, put_back, weights
 from ..models.masks import Masks
+from ..models.state import at_rest
 from .layers import layer_masks
 from .surgery import prune
-from .walk import Score, Walk, answers, every_choice, first_states
+from .walk import Score, Walk, answers, every_choice, with_reference
 
 # Larger is better. Ties of accuracy, frequent on a few hundred sentences, go to the smaller loss.
 # By place, not by name: scores that were on disk are lists.
-OBJECTIVES = {"accuracy": lambda score: (score[0], -score[1]), "loss": lambda score: -score[1]}
+OBJECTIVES = {
+    "accuracy": lambda score: (0 if isnan(score[0]) else score[0], -score[1]),
+    "loss": lambda score: -score[1],
+}
 
 
 @dataclass(repr=False)
@@ -50,11 +55,11 @@ class LayerSearch(Table):
 
     def rows(self):
         yield ("removed", "layers", "accuracy", "loss")
-        yield (0, "none", f"{self.start.accuracy:.1%}", f"{self.start.loss:.3f}")
+        yield (0, "none", *self.start.shown())
         removed = range(len(self.order) - len(self.scores) + 1, len(self.order) + 1)
         for n, score in zip(removed, self.scores):
             new = self.order if len(self.scores) == 1 else [self.order[n - 1]]
-            yield (n, ", ".join(map(str, new)), f"{score.accuracy:.1%}", f"{score.loss:.3f}")
+            yield (n, ", ".join(map(str, new)), *score.shown())
         cost = (
             f"{self.evaluations:,.0f} layer evaluations (plain search: {self.plain_evaluations:,})"
         )
@@ -64,7 +69,7 @@ class LayerSearch(Table):
 def greedy_layer_pruning(
     model,
     tokenizer,
-    data: Intents,
+    data: Texts,
     drop: int,
     recover: Callable | None = None,
     resume: str | Path | None = None,
@@ -77,8 +82,10 @@ def greedy_layer_pruning(
     on `data`.
 
     Greedy layer pruning (Peer, Stabinger, Engl, Rodríguez-Sánchez 2021, “Greedy-layer pruning”).
-    Best means by `objective`: `"accuracy"`, where ties go to the smaller loss, or `"loss"` (mean
-    cross-entropy). `data` decides, so a fair accuracy of the result is one on other data.
+    Best means by `objective`: `"accuracy"`, where ties go to the smaller loss, or `"loss"` (the
+    mean loss). `data` decides, so a fair accuracy of the result is one on other data. Without
+    labels an answer is right that is the whole model's, and the loss is the divergence from it;
+    where answers are numbers or vectors only the loss decides.
 
     Without `recover`, nothing is trained while searching. Candidates share the hidden states below
     the removed layer, from step to step too, so that for L layers L + Σ m(m - 1)/2 layer
@@ -101,13 +108,13 @@ def greedy_layer_pruning(
     not fit the data, `drop` is not from 1 to L - 1, or the folder is that of another search. An
     interrupt says what is removed so far.
     """
-    count = _check(model, tokenizer, data, drop, objective)
+    count, data = _checked(model, data, drop, objective)
     if recover is not None and not callable(recover) or recover_each and recover is None:
         raise ValueError(
             f"recover: is {recover!r}, must be a function that trains the model it is given"
             + ("" if recover_each else ", or None")
         )
-    batches = list(data.by_length().batches(tokenizer, batch_size=64))
+    batches = _batches(model, tokenizer, data)
     journal = _journal(
         resume,
         model,
@@ -158,7 +165,7 @@ def greedy_layer_pruning(
 def best_layers(
     model,
     tokenizer,
-    data: Intents,
+    data: Texts,
     drop: int,
     resume: str | Path | None = None,
     progress: bool = True,
@@ -176,29 +183,27 @@ def best_layers(
     sentences. After an interruption of any kind the same call with the same folder goes on, to the
     result that it would have had. `objective` may change: it decides at the end.
     """
-    count = _check(model, tokenizer, data, drop, objective)
-    batches = list(data.by_length().batches(tokenizer, batch_size=64))
+    count, data = _checked(model, data, drop, objective)
+    batches = _batches(model, tokenizer, data)
     journal = _journal(resume, model, batches, {"search": "exact", "drop": drop}, {"batches": 0})
-    state, ways = (
-        journal.state,
-        [(), *reversed(list(combinations(range(count), drop)))],
-    )  # (): the whole model
-    totals = journal.tensors.get("totals", torch.zeros(len(ways), 2, dtype=torch.float64))
-    done = sum(len(batch["labels"]) for batch in batches[: state["batches"]])
+    state = journal.state
+    ways = [(), *reversed(list(combinations(range(count), drop)))]  # (): the whole model
+    totals = journal.tensors.get("totals", torch.zeros(len(ways), 3, dtype=torch.float64))
+    done = sum(len(batch["input_ids"]) for batch in batches[: state["batches"]])
     with (
         _bar(len(ways), len(ways) * done / len(data), progress) as bar,
         torch.inference_mode(),
         _interruptible(model, resume, lambda: f"{state['batches']} of {len(batches)} batches"),
     ):
         for batch in batches[state["batches"] :]:
-            hidden, mask, labels = first_states(model, batch)
+            hidden, mask = embed(model, batch)
             choices = (every_choice(model, hidden, mask, range(count), n, state) for n in (0, drop))
             for total, last in zip(totals, chain(*choices), strict=True):
-                total += answers(model, last, labels)
-                bar.update(len(labels) / len(data))
+                total += answers(model, last, batch)
+                bar.update(len(hidden) / len(data))
             state["batches"] += 1
             journal.write({"totals": totals})
-    whole, *scores = (Score(*score) for score in (totals / len(data)).tolist())
+    whole, *scores = (Score.of(total) for total in totals)
     choices = dict(zip(ways[1:], scores))
     best = max(choices, key=lambda dropped: OBJECTIVES[objective](choices[dropped]))
     masks = layer_masks(model, best)
@@ -230,20 +235,9 @@ class _Greedy:
         journal: Journal,
         bar,
     ):
-        self.model, self.batches, self.key, self.recover, self.memory = (
-            model,
-            batches,
-            key,
-            recover,
-            memory,
-        )
-        self.journal, self.state, self.bar, self.walk, self.current = (
-            journal,
-            journal.state,
-            bar,
-            None,
-            model,
-        )
+        self.model, self.batches, self.key, self.recover = model, batches, key, recover
+        self.memory, self.journal, self.state, self.bar = memory, journal, journal.state, bar
+        self.walk, self.current = None, model
         self.left = [i for i in range(len(layers_of(model))) if i not in self.state["order"]]
         if self.state["without"]:  # the layers that the recovered model lacks
             self.current = prune(model, layer_masks(model, self.state["without"])).eval()
@@ -308,8 +302,8 @@ class _Greedy:
         self.journal.write({} if self.current is self.model else weights(self.current))
 
 
-def _check(model, tokenizer, data: Intents, drop: int, objective: str) -> int:
-    """The number of layers, if a search can start."""
+def _checked(model, data, drop: int, objective: str) -> tuple[int, Texts]:
+    """The number of layers, and data in the order of the model's labels, if a search can start."""
     count = len(layers_of(model))
     if not isinstance(drop, int) or not 1 <= drop < count:
         raise ValueError(
@@ -317,8 +311,17 @@ def _check(model, tokenizer, data: Intents, drop: int, objective: str) -> int:
         )
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: is {objective!r}, must be one of {sorted(OBJECTIVES)}")
-    evaluate(model, tokenizer, data.subset([0][: len(data)]))  # raises if model and data do not fit
-    return count
+    data = fitting(data, model)
+    if not len(data):
+        raise ValueError("data: has no sentences")
+    return count, data
+
+
+def _batches(model, tokenizer, data) -> list[dict]:
+    """Sentences of like length together; without labels, what the whole model says of them."""
+    batches = list(data.by_length().batches(tokenizer, 64, longest(model)))
+    with at_rest(model):
+        return with_reference(model, batches)
 
 
 def _journal(resume, model, batches: list[dict], settings: dict, state: dict) -> Journal:
@@ -337,10 +340,9 @@ def _interruptible(model, resume, found: Callable[[], str]) -> Iterator[None]:
     """`model` in eval mode, put back at the end. An interrupt says what has been found, and how the
     search goes on.
     """
-    training = model.training
-    model.eval()
     try:
-        yield
+        with at_rest(model, gradients=True):
+            yield
     except KeyboardInterrupt:
         advice = (
             f"the same call goes on from there, by {str(resume)!r}"
@@ -348,8 +350,6 @@ def _interruptible(model, resume, found: Callable[[], str]) -> Iterator[None]:
             else "resume=folder keeps them"
         )
         raise KeyboardInterrupt(f"after {found()}; {advice}") from None
-    finally:
-        model.train(training)
 
 
 def _bar(total: int, done: float, progress: bool):

@@ -3,21 +3,32 @@ is left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import isnan
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from ..models.anatomy import embed, finish
+from ..models.anatomy import embed
+from ..models.tasks import finish, outputs, task_of
 from .layers import run_layers
 
 
 class Score(NamedTuple):
-    """Share of right answers (0 to 1), and mean cross-entropy in nats."""
+    """Share of right answers (0 to 1), and the mean loss of an answer, for classes in nats."""
 
     accuracy: float
     loss: float
+
+    @classmethod
+    def of(cls, total: Tensor) -> "Score":
+        """From the sums that `answers` gives, (3,)."""
+        return cls(*(total[:2] / total[2]).tolist())
+
+    def shown(self) -> tuple[str, str]:
+        """Both as text; no share where answers are no classes."""
+        share = "–" if isnan(self.accuracy) else f"{self.accuracy:.1%}"
+        return share, f"{self.loss:.3f}"
 
 
 class Walk:
@@ -29,24 +40,19 @@ class Walk:
     def __init__(
         self, model, layers: Sequence[int], batches: list[dict], memory: float, state: dict, bar
     ):
-        self.model, self.layers, self.batches, self.state, self.bar = (
-            model.eval(),
-            list(layers),
-            batches,
-            state,
-            bar,
-        )
-        self.sentences = sum(len(batch["labels"]) for batch in batches)
+        self.model, self.layers, self.batches = model.eval(), list(layers), batches
+        self.state, self.bar = state, bar
+        self.sentences = sum(len(batch["input_ids"]) for batch in batches)
         self.kept, total, room = {}, 0, memory * 1e6  # kept: a batch's place -> its states
         for place, batch in enumerate(batches):
-            hidden, mask, labels = first_states(model, batch)
+            hidden, mask = embed(model, batch)
             # Three times: the states, those of the candidate, and those of the best candidate yet.
             room -= 3 * (len(self.layers) + 1) * hidden.numel() * hidden.element_size()
             states = self._states(hidden, mask, self.layers)
-            total += answers(model, states[-1], labels)
+            total += answers(model, states[-1], batch)
             if room >= 0:
-                self.kept[place] = (states, mask, labels)
-        self.score = Score(*(total / self.sentences).tolist())
+                self.kept[place] = (states, mask, batch)
+        self.score = Score.of(total)
 
     @torch.inference_mode()
     def remove_best(self, key: Callable) -> tuple[int, Score]:
@@ -54,39 +60,39 @@ class Walk:
         score without it.
         """
         n = len(self.layers)
-        totals = torch.zeros(n, 2, dtype=torch.float64)
+        totals = torch.zeros(n, 3, dtype=torch.float64)
         for place, batch in enumerate(self.batches):
             if place not in self.kept:  # all candidates of this batch, then the next batch
-                hidden, mask, labels = first_states(self.model, batch)
+                hidden, mask = embed(self.model, batch)
                 states = self._states(hidden, mask, self.layers[:-1])
                 for i in range(n):
-                    self._try(totals[i], i, states[i], mask, labels)
+                    self._try(totals[i], i, states[i], mask, batch)
                 del states
         best, best_states = None, []
         for i in range(n):
             found = [
-                self._try(totals[i], i, states[i], mask, labels)
-                for states, mask, labels in self.kept.values()
+                self._try(totals[i], i, states[i], mask, batch)
+                for states, mask, batch in self.kept.values()
             ]
-            score = Score(*(totals[i] / self.sentences).tolist())
+            score = Score.of(totals[i])
             if best is None or key(score) > key(best[1]):
                 best, best_states = (i, score), found
         i = best[0]
         for place, new in zip(self.kept, best_states):
-            states, mask, labels = self.kept[place]
-            self.kept[place] = (states[:i] + new, mask, labels)
+            states, mask, batch = self.kept[place]
+            self.kept[place] = (states[:i] + new, mask, batch)
         del self.layers[i]
         return best
 
     def _try(
-        self, total: Tensor, i: int, hidden: Tensor, mask: Tensor | None, labels: Tensor
+        self, total: Tensor, i: int, hidden: Tensor, mask: Tensor | None, batch: dict
     ) -> list[Tensor]:
         """Add to `total` what one batch says of the model without its layer i; the states from
         there on.
         """
         states = self._states(hidden, mask, self.layers[i + 1 :])
-        total += answers(self.model, states[-1], labels)
-        self.bar.update(len(labels) / self.sentences / len(self.layers))
+        total += answers(self.model, states[-1], batch)
+        self.bar.update(len(hidden) / self.sentences / len(self.layers))
         return states
 
     def _states(self, hidden: Tensor, mask: Tensor | None, layers: Iterable[int]) -> list[Tensor]:
@@ -122,20 +128,30 @@ def _run(model, hidden: Tensor, mask: Tensor | None, layers: Sequence[int], stat
     return run_layers(model, hidden, mask, layers)
 
 
-def first_states(model, batch: dict) -> tuple[Tensor, Tensor | None, Tensor]:
-    """Hidden states before the first layer (batch, T, d), the layers' mask, labels (batch,)."""
-    device = next(model.parameters()).device
-    return *embed(model, batch["input_ids"].to(device), batch["attention_mask"].to(device)), batch[
-        "labels"
-    ].to(device)
+def with_reference(model, batches: list[dict]) -> list[dict]:
+    """The batches; where there are no labels, with the whole model's outputs to be held against."""
+    if all(batch.get("labels") is not None for batch in batches):
+        return batches
+    with torch.inference_mode():
+        return [batch | {"reference": outputs(model, batch)} for batch in batches]
 
 
-def answers(model, hidden: Tensor, labels: Tensor) -> Tensor:
-    """From the last hidden states (batch, T, d): how many answers are right, and the sum of losses;
-    float64 (2,).
+def answers(model, hidden: Tensor, batch: dict) -> Tensor:
+    """From the last hidden states (B, T, d): how many answers are right, the sum of losses, and how
+    many answers there are; float64 (3,).
+
+    Without labels an answer is right that is the whole model's, and the loss is the divergence from
+    it. Where answers are no classes none is right.
     """
-    logits = finish(model, hidden)  # (batch, labels)
-    loss = F.cross_entropy(logits.double(), labels, reduction="sum")
-    return torch.tensor(
-        [(logits.argmax(-1) == labels).sum().item(), loss.item()], dtype=torch.float64
-    )
+    task, out = task_of(model), finish(model, hidden, batch).double()
+    distribution, reference = task.distribution, batch.get("reference")
+    if reference is not None:
+        wanted, losses = distribution.answer(reference), task.divergence(reference.double(), out)
+    else:
+        wanted = task.targets(batch, out)
+        losses = distribution.nll(out, wanted)
+    right = torch.nan
+    if distribution.discrete:
+        same = (distribution.answer(out) == wanted).double()
+        right = same.reshape(len(out), -1).mean(1).sum().item()
+    return torch.tensor([right, losses.sum().item(), len(out)], dtype=torch.float64)

@@ -9,18 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from ..measuring.tables import Table
-from ..models.anatomy import copied, layers_of
+from ..models.anatomy import MATRICES, copied, inputs_of, layers_of
+from ..models.state import at_rest
 
 SCOPES = ("global", "layer", "matrix")
 METHODS = ("magnitude", "wanda", "random")
-MATRICES = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention output": "attention.output.dense",
-    "feed-forward in": "intermediate.dense",
-    "feed-forward out": "output.dense",
-}
 
 
 def prune_weights(
@@ -160,20 +153,18 @@ def _input_norms(model, batches: list[dict]) -> dict[str, Tensor]:
 
         return hook
 
-    device, training = next(model.parameters()).device, model.training
-    model.eval()
     try:
-        handles = [
-            matrix.register_forward_pre_hook(watch(name)) for name, matrix in _matrices(model)
-        ]
-        for batch in batches:
-            mask = batch["attention_mask"].to(device)
-            real[0] = mask.bool()
-            model(batch["input_ids"].to(device), attention_mask=mask)
+        with at_rest(model):
+            handles = [
+                matrix.register_forward_pre_hook(watch(name)) for name, matrix in _matrices(model)
+            ]
+            for batch in batches:
+                inputs = inputs_of(model, batch)
+                real[0] = inputs["attention_mask"].bool()
+                model.base_model(**inputs)
     finally:
         for handle in handles:
             handle.remove()
-        model.train(training)
     return {name: s.sqrt().float() for name, s in squares.items()}
 
 

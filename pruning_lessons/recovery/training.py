@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -16,26 +17,29 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 from tqdm.auto import tqdm
 
-from ..measuring.data import Intents
-from ..measuring.scores import evaluate
+from ..measuring.data import Texts
+from ..measuring.scores import evaluate, fitting
 from ..measuring.tables import Table
-from ..models.anatomy import layers_of
+from ..models.anatomy import layers_of, longest
 from ..models.journal import Journal, digest, put_back, weights
+from ..models.state import at_rest
+from ..models.tasks import check_partners, outputs, task_of
 
 
 @dataclass(repr=False)
 class Training(Table):
-    """For every epoch the mean loss and, with validation data, the accuracy (0 to 1); steps and
-    seconds of it all.
+    """For every epoch the mean loss and, with validation data, the accuracy (0 to 1), or whatever
+    score the task has; steps and seconds of it all.
     """
 
     losses: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
+    score: str = "accuracy"
 
     def rows(self):
-        yield ("epoch", "loss", "validation accuracy")
+        yield ("epoch", "loss", f"validation {self.score}")
         for i, loss in enumerate(self.losses):
             yield (
                 i + 1,
@@ -48,11 +52,11 @@ class Training(Table):
 def fine_tune(
     model,
     tokenizer,
-    data: Intents,
+    data: Texts,
     epochs: int = 1,
     learning_rate: float = 5e-5,
     batch_size: int = 32,
-    validation: Intents | None = None,
+    validation: Texts | None = None,
     patience: int | None = None,
     folder: str | Path | None = None,
     save_every: int = 200,
@@ -80,8 +84,11 @@ def fine_tune(
     of another training or holds other things.
     """
 
+    task = task_of(model)
+
     def loss(batch: dict) -> Tensor:
-        return F.cross_entropy(_logits(model, batch), batch["labels"])
+        out = outputs(model, batch)
+        return task.loss(out, task.targets(batch, out))
 
     options = dict(
         epochs=epochs,
@@ -98,15 +105,15 @@ def distill(
     student,
     teacher,
     tokenizer,
-    data: Intents,
+    data: Texts,
     temperature: float = 2.0,
-    alpha: float = 0.5,
+    alpha: float | None = None,
     hidden: float = 1.0,
     layer_map: dict[int, int] | None = None,
     epochs: int = 1,
     learning_rate: float = 5e-5,
     batch_size: int = 32,
-    validation: Intents | None = None,
+    validation: Texts | None = None,
     patience: int | None = None,
     folder: str | Path | None = None,
     save_every: int = 200,
@@ -116,16 +123,19 @@ def distill(
 ) -> Training:
     """Train `student` in place to answer as `teacher` does; options as in `fine_tune`.
 
-    The loss is alpha · CE(labels) + (1 - alpha) · T² · KL(teacher ‖ student) with both softened by
-    the temperature T (Hinton, Vinyals, Dean 2015, section 2), plus `hidden` times the mean squared
-    difference of hidden states at real tokens, over the layers of `layer_map` {student's layer:
-    teacher's layer} (TinyBERT, Jiao et al. 2020, section 3, here without a projection, for widths
-    agree; CoFi, Xia et al. 2022, section 3.2). By default a student's layer is held against the
-    last of the teacher's layers that come before the next one that it kept, and its last against
-    the teacher's last.
+    The loss is alpha · loss(labels) + (1 - alpha) · T² · divergence(teacher, student) with both
+    softened by the temperature T (Hinton, Vinyals, Dean 2015, section 2), plus `hidden` times the
+    mean squared difference of hidden states at real tokens, over the layers of `layer_map`
+    {student's layer: teacher's layer} (TinyBERT, Jiao et al. 2020, section 3, here without a
+    projection, for widths agree; CoFi, Xia et al. 2022, section 3.2). By default a student's layer
+    is held against the last of the teacher's layers that come before the next one that it kept, and
+    its last against the teacher's last.
 
-    Raises also `ValueError` for a temperature that is not above 0, weights out of range, or a map
-    out of range.
+    Loss and divergence are those of the task: cross-entropy and KL for classes, 1 - cos for
+    vectors. alpha is 0.5 if left out, and 0 where there are no labels: none are needed.
+
+    Raises also `ValueError` for a temperature that is not above 0, weights out of range, a map out
+    of range, and models that do not answer the same question about the same words.
     """
     known = getattr(student.config, "kept_layers", None) or list(range(len(layers_of(student))))
     n = len(layers_of(teacher))
@@ -133,42 +143,34 @@ def distill(
         layer_map = {
             i: (known[i + 1] - 1 if i + 1 < len(known) else n - 1) for i in range(len(known))
         }
-    if temperature <= 0 or not 0 <= alpha <= 1 or hidden < 0:
+    if temperature <= 0 or not 0 <= (alpha or 0) <= 1 or hidden < 0:
         raise ValueError(
             f"temperature, alpha, hidden: are {temperature}, {alpha}, {hidden}, must be above 0, "
             "from 0 to 1, at least 0"
         )
-    if any(
-        getattr(student.config, name) != getattr(teacher.config, name)
-        for name in ("hidden_size", "num_labels")
-    ):
-        raise ValueError("teacher: must have the student's hidden size and labels")
+    check_partners(student, teacher, "student", "teacher")
+    task, data = task_of(student), fitting(data, student)
+    if alpha is None:
+        alpha = 0.5 if labelled(data, task) else 0.0
+    if alpha and not labelled(data, task):
+        raise ValueError(f"alpha: is {alpha}, must be 0 or None where data have no labels")
     if not all(0 <= s < len(known) and 0 <= t < n for s, t in layer_map.items()):
         raise ValueError(
             f"layer_map: is {layer_map}, must map from 0..{len(known) - 1} to 0..{n - 1}"
         )
 
     def loss(batch: dict) -> Tensor:
-        teacher.to(batch["labels"].device)  # nothing to do after the first time
+        teacher.to(batch["input_ids"].device)  # nothing to do after the first time
         with torch.no_grad(), _states(teacher) as theirs:
-            wanted = _logits(teacher, batch)
+            wanted = outputs(teacher, batch)
         with _states(student) as mine:
-            logits = _logits(student, batch)
-        soft = F.kl_div(
-            (logits / temperature).log_softmax(-1),
-            (wanted / temperature).log_softmax(-1),
-            log_target=True,
-            reduction="batchmean",
-        )
-        total = (
-            alpha * F.cross_entropy(logits, batch["labels"]) + (1 - alpha) * temperature**2 * soft
-        )
+            out = outputs(student, batch)
+        total = (1 - alpha) * task.soft_loss(wanted, out, temperature)
+        if alpha:
+            total = total + alpha * task.loss(out, task.targets(batch, out))
         real = batch["attention_mask"].bool()
-        gaps = (
-            [F.mse_loss(mine[s][real], theirs[t][real]) for s, t in layer_map.items()]
-            if hidden
-            else []
-        )
+        pairs = layer_map.items() if hidden else ()
+        gaps = [F.mse_loss(mine[s][real], theirs[t][real]) for s, t in pairs]
         return total + hidden * sum(gaps) / len(gaps) if gaps else total
 
     options = dict(
@@ -183,27 +185,23 @@ def distill(
         hidden=hidden,
         layer_map=sorted(layer_map.items()),
     )
-    was_training, device = teacher.training, next(teacher.parameters()).device
-    teacher.eval()
+    device = next(teacher.parameters()).device
     try:
-        return _train(
-            student,
-            tokenizer,
-            data,
-            loss,
-            options,
-            validation,
-            folder,
-            save_every,
-            progress,
-            teacher,
-        )
+        with at_rest(teacher, gradients=True):
+            return _train(
+                student,
+                tokenizer,
+                data,
+                loss,
+                options,
+                validation,
+                folder,
+                save_every,
+                progress,
+                teacher,
+            )
     finally:
-        teacher.train(was_training).to(device)
-
-
-def _logits(model, batch: dict) -> Tensor:
-    return model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        teacher.to(device)
 
 
 @contextmanager
@@ -219,25 +217,22 @@ def _states(model) -> Iterator[list[Tensor]]:
             handle.remove()
 
 
+def labelled(data: Texts, task) -> bool:
+    """Whether the data hold the labels that the task learns from; masked pieces are their own."""
+    return task.needs_labels and data.kind is not None
+
+
 def _check(
-    model, data: Intents, validation: Intents | None, options: dict, save_every: int
+    model, data: Texts, validation: Texts | None, options: dict, save_every: int, teacher
 ) -> None:
-    layers_of(model)
-    if not hasattr(model, "classifier"):
-        raise TypeError(
-            f"model: is a {type(model).__name__}, must be a classifier (task='intents')"
-        )
-    for name, sentences in (("data", data), ("validation", validation)):
-        if sentences is not None and not len(sentences):
+    for name, examples in (("data", data), ("validation", validation)):
+        if examples is not None and not len(examples):
             raise ValueError(f"{name}: has no sentences")
-        if (
-            sentences is not None
-            and not 0 <= min(sentences.labels) <= max(sentences.labels) < model.config.num_labels
-        ):
-            raise ValueError(
-                f"{name}: has labels up to {max(sentences.labels)}, the model knows "
-                f"{model.config.num_labels}"
-            )
+    task = task_of(model)
+    if teacher is None and not labelled(data, task):
+        raise ValueError(
+            f"data: has no labels to train a model for {task.name!r} on: distill from a teacher"
+        )
     for name in ("epochs", "batch_size", "patience", "save_every"):
         value = options[name] if name in options else save_every
         if value is not None and value < 1:
@@ -248,26 +243,28 @@ def _check(
         raise ValueError(
             f"patience: is {options['patience']}, must be None where there is no validation"
         )
-    if validation is not None and len(validation.label_names) != model.config.num_labels:
+    if any(p.dtype == torch.float16 for p in model.parameters()):
         raise ValueError(
-            f"validation: has {len(validation.label_names)} labels, the model knows "
-            f"{model.config.num_labels}"
+            "model: is in float16, must be in float32 for training (model.float()): "
+            "small gradients would be lost"
         )
 
 
 def _train(
     model,
     tokenizer,
-    data: Intents,
+    data: Texts,
     loss: Callable,
     options: dict,
-    validation: Intents | None,
+    validation: Texts | None,
     folder,
     save_every: int,
     progress: bool,
     teacher=None,
 ) -> Training:
-    _check(model, data, validation, options, save_every)
+    data = fitting(data, model)
+    validation = None if validation is None else fitting(validation, model, "validation")
+    _check(model, data, validation, options, save_every, teacher)
     from accelerate import Accelerator
     from accelerate.utils import broadcast
 
@@ -284,30 +281,29 @@ def _train(
             "number of processes": accelerator.num_processes,
         }
 
-    frozen = model.base_model.embeddings.word_embeddings.weight
-    was = (model.training, next(model.parameters()).device, frozen.requires_grad)
-    frozen.requires_grad_(was[2] and not options["freeze_embeddings"])
+    words = model.base_model.embeddings.word_embeddings.weight
+    device, begin = next(model.parameters()).device, {"steps": 0, "seconds": 0.0, "stopped": False}
     try:
-        model.to(accelerator.device)
-        broadcast(model.state_dict())
-        state = {
-            "losses": [],
-            "accuracies": [],
-            "steps": 0,
-            "seconds": 0.0,
-            "running": [],
-            "stopped": False,
-        }
-        journal = Journal(
-            "training", "folder", folder, same, state, writes=accelerator.is_main_process
-        )
-        _Trainer(model, tokenizer, loss, options, accelerator, journal, save_every).run(
-            data, validation, progress
-        )
+        with at_rest(model, gradients=True):
+            if options["freeze_embeddings"]:
+                words.requires_grad_(False)
+            model.to(accelerator.device)
+            broadcast(model.state_dict())
+            journal = Journal(
+                "training",
+                "folder",
+                folder,
+                same,
+                begin | {"losses": [], "accuracies": [], "running": []},
+                writes=accelerator.is_main_process,
+            )
+            trainer = _Trainer(model, tokenizer, loss, options, accelerator, journal, save_every)
+            trainer.reference = teacher
+            trainer.run(data, validation, progress)
     finally:
-        frozen.requires_grad_(was[2])
-        model.train(was[0]).to(was[1])
-    return Training(*(journal.state[name] for name in ("losses", "accuracies", "steps", "seconds")))
+        model.to(device)
+    found = (journal.state[name] for name in ("losses", "accuracies", "steps", "seconds"))
+    return Training(*found, score=task_of(model).scores[0])
 
 
 class _Trainer:
@@ -338,6 +334,7 @@ class _Trainer:
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=options["learning_rate"], weight_decay=0.01
         )
+        self.reference = None  # whose answers count as right where there are no labels
         self.best = self._restore()
         done = accelerator.gather(
             torch.tensor([self.state["steps"]], device=accelerator.device)
@@ -348,8 +345,9 @@ class _Trainer:
                 f"same folder"
             )
 
-    def run(self, data: Intents, validation: Intents | None, progress: bool) -> None:
-        plan = list(data.by_length().batches(self.tokenizer, self.options["batch_size"]))
+    def run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
+        size = self.options["batch_size"]
+        plan = list(data.by_length().batches(self.tokenizer, size, longest(self.model)))
         state, seed = self.state, self.options["seed"]
         processes, mine = self.accelerator.num_processes, self.accelerator.process_index
         per_epoch = -(-len(plan) // processes)  # steps
@@ -392,7 +390,13 @@ class _Trainer:
             self.optimizer.zero_grad()
             loss.backward()
         loss = self._average(loss.detach())
-        clip_grad_norm_(self.trained, 1.0)
+        norm = clip_grad_norm_(self.trained, 1.0)
+        if not isfinite(loss) or not norm.isfinite():
+            raise ValueError(
+                f"learning_rate: is {self.options['learning_rate']}, and the training diverges: at "
+                f"step {done + 1} of {total} the loss is {loss}, the gradient's norm {norm}. The "
+                f"model keeps the weights of step {done}; try a smaller one"
+            )
         self.optimizer.step()
         self.state["running"].append(loss)
         self.state["steps"] += 1
@@ -408,14 +412,14 @@ class _Trainer:
             vector_to_parameters(mean, [loss, *gradients])
         return loss.item()
 
-    def validate(self, validation: Intents) -> None:
+    def validate(self, validation: Texts) -> None:
         """Note the accuracy, the weights if they are the best yet, and whether to stop: as the main
         process finds.
         """
-        accuracy, accuracies = (
-            evaluate(self.model, self.tokenizer, validation).accuracy,
-            self.state["accuracies"],
-        )
+        known = labelled(validation, task_of(self.model)) or validation.kind == "pairs"
+        reference = None if known else self.reference
+        found = evaluate(self.model, self.tokenizer, validation, reference=reference)
+        accuracy, accuracies = found.score, self.state["accuracies"]
         if self.accelerator.num_processes > 1:
             found = torch.tensor([accuracy], dtype=torch.float64, device=self.accelerator.device)
             accuracy = self.accelerator.gather(found)[0].item()
@@ -474,7 +478,6 @@ def _shares(batches: int, seed: int, processes: int) -> list[list[int]]:
     return [(order * processes)[i : per_process * processes : processes] for i in range(processes)]
 
 
-def _digest(data: Intents) -> str:
-    return hashlib.sha256(
-        json.dumps([data.sentences, data.labels], ensure_ascii=False).encode()
-    ).hexdigest()[:16]
+def _digest(data: Texts) -> str:
+    text = json.dumps([type(data).__name__, vars(data)], ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,8 +14,9 @@ from html import escape
 import torch
 from torch import Tensor
 
-from ..models.anatomy import kept_heads, layers_of
+from ..models.anatomy import inputs_of, kept_heads, layers_of, longest
 from ..models.files import ASSETS
+from ..models.state import at_rest
 
 SCRIPTS = ASSETS / "js"
 REMOVED = " An empty map is a removed head."
@@ -39,35 +40,45 @@ def attention_maps(model, tokenizer, sentence: str, pair: str | None = None) -> 
     """The attention of every head on one sentence, or on a pair of sentences.
 
     Switches the model to eager attention meanwhile, the only kind that gives its weights. Raises
-    `TypeError` for a model that is not XLM-R, `ValueError` for an empty sentence.
+    `TypeError` for a model of another family, `ValueError` for an empty sentence.
     """
     layers_of(model)
-    if not isinstance(sentence, str) or not sentence.strip():
-        raise ValueError(f"sentence: is {sentence!r}, must be text")
-    batch = tokenizer(sentence, pair, return_tensors="pt", truncation=True)
-    tokens = tokenizer.convert_ids_to_tokens(batch["input_ids"][0].tolist())
-    before, training, device = (
-        model.config._attn_implementation,
-        model.training,
-        next(model.parameters()).device,
-    )
+    for name, text in (("sentence", sentence), ("pair", pair)):
+        if (text is not None or name == "sentence") and not (
+            isinstance(text, str) and text.strip()
+        ):
+            raise ValueError(f"{name}: is {text!r}, must be text")
+    limit = min(longest(model), tokenizer.model_max_length)
+    encoded = tokenizer(sentence, pair, return_tensors="pt", truncation=True, max_length=limit)
+    before = model.config._attn_implementation
     try:
-        model.set_attn_implementation("eager")
-        found = model.eval()(
-            input_ids=batch["input_ids"].to(device),
-            attention_mask=batch["attention_mask"].to(device),
-            output_attentions=True,
-        ).attentions
+        with at_rest(model):
+            model.set_attn_implementation("eager")
+            inputs = inputs_of(model, encoded)
+            found = model.base_model(**inputs, output_attentions=True).attentions
     finally:
         model.set_attn_implementation(before)
-        model.train(training)
+    tokens = _shown(tokenizer, encoded, (sentence, pair))
     maps = []
     for weights, places in zip(found, kept_heads(model)):
         full = torch.zeros(1, model.config.num_attention_heads, len(tokens), len(tokens))
         full[:, places] = weights.cpu().float()
         maps.append(full)
-    start = None if pair is None else tokens.index("</s>") + 1
-    return AttentionMaps([token.replace("▁", " ").strip() or "▁" for token in tokens], maps, start)
+    start = None if pair is None else encoded.sequence_ids(0).index(1)
+    return AttentionMaps(tokens, maps, start)
+
+
+def _shown(tokenizer, encoded, texts: tuple[str, str | None]) -> list[str]:
+    """Each token as the part of the text that it stands for; special tokens by their names."""
+    shown = []
+    names = tokenizer.convert_ids_to_tokens(encoded["input_ids"][0].tolist())
+    for place, (name, text) in enumerate(zip(names, encoded.sequence_ids(0))):
+        span = None if text is None else encoded.token_to_chars(0, place)
+        if span is None:
+            shown.append(name)
+        else:
+            shown.append(texts[text][span.start : span.end].strip() or "▁")
+    return shown
 
 
 class View:

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from ..measuring.data import load_intents
-from ..models.checkpoints import UntrainedHead, chosen, label_names, load
+from ..models.checkpoints import UntrainedHead, chosen, load
 from ..recovery.training import fine_tune
 from ..shipping.save import save
 
@@ -42,14 +42,8 @@ def prepare(
         return folder
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        model, tokenizer = load(checkpoint)
+        model, tokenizer = load(checkpoint, task="intents")
     if not any(issubclass(warning.category, UntrainedHead) for warning in said):
-        if [model.config.id2label[i] for i in range(model.config.num_labels)] != label_names():
-            raise ValueError(
-                f"checkpoint: {str(checkpoint)!r} has been fine-tuned for labels of its own, "
-                f"must have none or the "
-                "intents: lesson 08 is for it"
-            )
         return checkpoint
     print(
         f"{checkpoint} does not know the intents yet: it is fine-tuned now, once, and kept in "

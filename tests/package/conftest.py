@@ -91,3 +91,25 @@ def embedded():
     from pruning_lessons import load
 
     return load()
+
+
+def small_tokenizer(pieces=99):
+    """Whole words, XLM-R's special tokens: for models with fewer pieces than the embedded one's."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = dict(
+        bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>", mask_token="<mask>"
+    )
+    words = [*special.values(), *"turn on off the light it is cold play music".split()]
+    words += [f"w{i}" for i in range(pieces - len(words))]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, "<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **special
+    )

@@ -2,6 +2,9 @@
 plain transformers.
 """
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import transformers
@@ -10,7 +13,11 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification
 
 import pruning_lessons as pl
-from pruning_lessons.models.anatomy import FAMILIES, embed, finish, layers_of
+from pruning_lessons.models.anatomy import FAMILIES, embed, layers_of
+from pruning_lessons.models.tasks import finish
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import small_tokenizer
 
 SIZES = dict(
     vocab_size=300,
@@ -74,17 +81,17 @@ def test_removed_equals_masked(family, kind, data):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_load_score_cut_repair_save_and_export(family, tmp_path):
     """A checkpoint of plain transformers, from load to ONNX."""
-    _, tokenizer = pl.untrained("base", pieces=300)
+    tokenizer = small_tokenizer(300)
     tiny(family).save_pretrained(tmp_path / "plain")
     tokenizer.save_pretrained(tmp_path / "plain")
     model, _ = pl.load(tmp_path / "plain")
     assert model.config.num_labels == 5 and torch.equal(logits(model), logits(tiny(family)))
     data = batch()
-    x, bias = embed(model, data["input_ids"], data["attention_mask"])
+    x, bias = embed(model, data)
     with torch.no_grad():
         for layer in layers_of(model):
             x = layer(x, bias)
-        assert torch.allclose(finish(model, x), logits(model), atol=1e-5)
+        assert torch.allclose(finish(model, x, data), logits(model), atol=1e-5)
     scores = pl.importance(model, [data])
     masks = pl.select(scores, model, keep_macs=0.4, length=9)
     small = pl.repair(pl.prune(model, masks), model, [data, batch(3), batch(4)])
@@ -99,7 +106,7 @@ def test_load_score_cut_repair_save_and_export(family, tmp_path):
 
 
 def test_two_labels_without_names_stay(tmp_path):
-    _, tokenizer = pl.untrained("base", pieces=300)
+    tokenizer = small_tokenizer(300)
     tiny("roberta", num_labels=2).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     model, _ = pl.load(tmp_path)

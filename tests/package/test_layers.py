@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pruning_lessons.models.anatomy import embed, finish
+from pruning_lessons.models.anatomy import embed
+from pruning_lessons.models.tasks import finish
 from pruning_lessons.pruning.layers import block_influence, layer_masks, layers_to_drop, run_layers
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,8 +23,8 @@ def test_layers_by_hand_are_the_model(attention):
     mask = torch.ones_like(ids)
     mask[1, 4:] = 0
     with torch.no_grad():
-        x, bias = embed(model, ids, mask)
-        by_hand = finish(model, run_layers(model, x, bias, range(3)))
+        x, bias = embed(model, {"input_ids": ids, "attention_mask": mask})
+        by_hand = finish(model, run_layers(model, x, bias, range(3)), {"attention_mask": mask})
         assert (by_hand - model(ids, attention_mask=mask).logits).abs().max() < 1e-6
 
 

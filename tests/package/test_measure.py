@@ -62,7 +62,7 @@ def test_evaluate_agrees_with_a_plain_loop(embedded):
 
 def test_evaluate_refuses_what_does_not_fit(embedded):
     data = pl.load_intents("test", limit=5)
-    with pytest.raises(ValueError, match="model.*5 labels"):
+    with pytest.raises(ValueError, match="data.*38 labels.*5"):
         pl.evaluate(make(), embedded[1], data)
     with pytest.raises(ValueError, match="no sentences"):
         pl.evaluate(*embedded, data.subset([]))

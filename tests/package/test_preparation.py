@@ -49,11 +49,11 @@ def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("PRUNING_LESSONS_CACHE", str(tmp_path / "other"))
     evaluate, calls = training.evaluate, []
 
-    def interrupt(*args):
+    def interrupt(*args, **options):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return evaluate(*args)
+        return evaluate(*args, **options)
 
     monkeypatch.setattr(training, "evaluate", interrupt)
     with pytest.raises(KeyboardInterrupt):
@@ -62,10 +62,10 @@ def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_labels_of_its_own_are_refused(tmp_path, embedded):
-    from conftest import make
+def test_labels_of_its_own_are_refused(tmp_path):
+    from conftest import make, small_tokenizer
 
-    folder = pl.save(make(), embedded[1], tmp_path / "own")
+    folder = pl.save(make(), small_tokenizer(), tmp_path / "own")
     with pytest.raises(ValueError, match="labels of its own.*lesson 08"):
         pl.prepare(folder)
     with pytest.raises(ValueError, match="no folder"):

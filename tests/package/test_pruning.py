@@ -115,9 +115,9 @@ def test_gate_gradient_is_what_a_small_step_changes():
             step = 1e-6 * torch.randn(3, 4, dtype=torch.double)
     with pl.gates(model):
         pass
-    from pruning_lessons.models.masks import _hooks
+    from pruning_lessons.models.masks import hooked
 
-    with torch.no_grad(), _hooks(model, gate.heads + step, gate.neurons, gate.layers):
+    with torch.no_grad(), hooked(model, gate.heads + step, gate.neurons, gate.layers):
         moved = loss()
     assert (moved - value).item() == pytest.approx((gate.heads.grad * step).sum().item(), rel=1e-3)
 

@@ -19,7 +19,7 @@ from pruning_lessons.pruning.weights import (
 )
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import logits, make
+from conftest import logits, make, small_tokenizer
 
 
 def batch(padding=0):
@@ -103,7 +103,7 @@ def test_ties_go_in_order():
     assert _lowest(torch.ones(1, 5), 2).tolist() == [[0, 0, 1, 1, 1]]
 
 
-def test_permanent_leaves_plain_weights(tmp_path, embedded):
+def test_permanent_leaves_plain_weights(tmp_path):
     model = make()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     masked, plain = prune_weights(model, 0.7), prune_weights(model, 0.7, permanent=True)
@@ -114,7 +114,7 @@ def test_permanent_leaves_plain_weights(tmp_path, embedded):
         logits(plain), logits(model)
     )
     assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values()))
-    again, _ = pl.load(pl.save(plain, embedded[1], tmp_path / "sparse"))
+    again, _ = pl.load(pl.save(plain, small_tokenizer(), tmp_path / "sparse"))
     assert weight_sparsity(again).all == pytest.approx(0.7, abs=1e-3)
     masked(torch.tensor([[5, 6]])).logits.sum().backward()  # training keeps zeros
     torch.optim.SGD(masked.parameters(), 0.1).step()
