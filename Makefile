@@ -34,12 +34,13 @@ lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
 
 # The package first and by itself: it is quick, and it measures time. Every
-# layer runs, whichever failed before it.
+# layer runs, whichever failed before it. Each learner's notebook runs whole; of
+# the solved ones, which differ in the exercises alone, only those run.
 test: $(VENV)/.test chromium
 	@failed=0; \
 	$(MAKE) --no-print-directory test-package || failed=1; \
 	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) \
-		tests/notebooks tests/browser notebooks || failed=1; \
+		tests/browser tests/notebooks notebooks/*.ipynb || failed=1; \
 	exit $$failed
 
 test-package: $(VENV)/.test
@@ -49,10 +50,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 test-notebooks: $(VENV)/.test
-	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks
+	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests/notebooks notebooks/*.ipynb
 
 test-browser: $(VENV)/.test chromium
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/browser
 
 # Makes the notebooks from notebooks/sources and runs them.
 notebooks: $(VENV)/.test
@@ -102,6 +103,7 @@ benchmark: $(VENV)/.test
 	.venv-textpruner/bin/python -m pip install --quiet --no-deps textpruner==1.1.post2; }
 	$(BIN)/python -m pip install --quiet --no-deps torch-pruning==1.6.1
 	$(BIN)/python benchmarks/run.py --textpruner .venv-textpruner/bin/python
+	$(BIN)/python benchmarks/tasks.py
 
 clean:
 	rm -rf $(VENV) .venv-textpruner artefacts dist *.egg-info .pytest_cache .hypothesis

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from build_notebooks import SOLUTION, read_source, versions
+from build_notebooks import SOLUTION, read_source, run_exercises, versions
 
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
 MADE = [pair for source in SOURCES for pair in versions(source)]
@@ -121,3 +121,18 @@ def test_code_fits_the_cell(source):
         if len(line) > 92
     ]
     assert not long, long
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_solutions_solve(source, tmp_path):
+    """The solved notebook is the learner's but for the exercises: those run here, to a ✓ each."""
+    (_, learner), (_, solved) = versions(source)
+    same = [
+        a.source for a in learner.cells if a.cell_type == "code" and "return ..." not in a.source
+    ]
+    assert [c.source for c in solved.cells if c.source in same and c.cell_type == "code"] == same
+    run_exercises(solved, learner, tmp_path)
+    said = "".join(
+        output.get("text", "") for cell in solved.cells for output in cell.get("outputs", [])
+    )
+    assert said.count(f"✓ {source.stem[:2]}.") == len(SOLUTION.findall(source.read_text("utf-8")))

@@ -28,6 +28,21 @@ def test_every_range_holds_the_tested_version():
             assert requirement.specifier.contains(PINS[requirement.name]), requirement
 
 
+def test_pre_commit_has_the_same_ruff():
+    text = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    assert f"rev: v{PINS['ruff']}" in text
+
+
+def test_every_folder_of_the_package_is_installed():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    listed = set(settings["packages"])
+    found = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for file in (ROOT / "pruning_lessons").rglob("__init__.py")
+    }
+    assert listed == found
+
+
 def test_environment_yml_installs_what_everyone_installs():
     text = (ROOT / "environment.yml").read_text("utf-8")
     assert "- -c constraints.txt" in text and "- -e .[lab]" in text

@@ -421,3 +421,24 @@ def test_bad_input(options, words):
     with pytest.raises(ValueError, match="no labels.*distil"):
         fine_tune(model, Numbers(), pl.Texts(["5 6"], None, ["en"], None))
     assert same(model, before)
+
+
+def test_a_training_that_diverges_stops_and_keeps_the_last_good_weights():
+    model = make()
+    with pytest.raises(ValueError, match="learning_rate: is 1e.*diverges: at step"):
+        fine_tune(model, Numbers(), data(), **OPTIONS | dict(learning_rate=1e30, epochs=40))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_distillation_needs_no_labels(tmp_path):
+    """Unlabelled sentences do, and the best epoch is the one that agrees most with the teacher."""
+    teacher = make(seed=3)
+    student = pl.prune(teacher, pl.random_masks(teacher, 0.5))
+    unlabelled = pl.Texts(data(32).sentences)
+    before = pl.evaluate(student, Numbers(), unlabelled, reference=teacher).score
+    options = OPTIONS | dict(epochs=6, learning_rate=3e-3)
+    found = distill(student, teacher, Numbers(), unlabelled, **options, validation=unlabelled)
+    after = pl.evaluate(student, Numbers(), unlabelled, reference=teacher).score
+    assert after == max(found.accuracies) > before
+    with pytest.raises(ValueError, match="alpha: is 0.5, must be 0 or None"):
+        distill(student, teacher, Numbers(), unlabelled, alpha=0.5, **OPTIONS)
