@@ -1,21 +1,43 @@
 """Exercises: what is asked, the right answer, and the wrong answers that people give, each with its
 hint.
 
-`check(name, answer)` runs the learner's function beside the reference on several cases. A function
-that still returns `...` has not been attempted: the check says so and goes on, so that an untouched
-notebook runs to its end.
+`check(name, answer)` runs the learner's function once on each case, beside the reference. A wrong
+answer sees the smallest case that fails: the call, what was expected and what was got, what that
+looks like (`diagnosis`), and the hint for a known mistake. A function that still returns `...` has
+not been attempted: the check says so and goes on, so that an untouched notebook runs to its end.
 """
 
+import copy
+import os
+import sysconfig
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .answers import (
+    call,
+    count,
+    describe,
+    digits_apart,
+    equal,
+    magnitude,
+    numbers,
+    parameter_names,
+    plain,
+)
+from .diagnosis import Failure, diagnose
+
 EXERCISES: dict[str, "Exercise"] = {}
+# Frames of the traceback in these folders are not the learner's own code.
+NOT_THE_LEARNERS = (
+    str(Path(__file__).parents[1]) + os.sep,
+    sysconfig.get_paths()["stdlib"] + os.sep,
+)
 
 
 @dataclass
@@ -35,47 +57,63 @@ class Exercise:
         EXERCISES[self.name] = self
 
 
-class WrongAnswer(AssertionError):
-    """Says what was expected, what came, and where to look; shown without a traceback in a
-    notebook.
-    """
+@dataclass
+class Run:
+    """One case, with what was expected and what the answer returned or raised."""
+
+    what: str
+    arguments: tuple
+    expected: object
+    found: object = None
+    error: Exception | None = None
+    right: bool = False
+
+
+class _Plain:
+    """An error that a notebook shows without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"✗ {self}"]
 
 
+class WrongAnswer(_Plain, AssertionError):
+    """Shows the smallest failing case, and says what the answer looks like and where to look."""
+
+
+class UnknownExercise(_Plain, ValueError):
+    """There is no exercise of this name."""
+
+
+class NotAFunction(_Plain, TypeError):
+    """`check` takes the function itself, not what it returns."""
+
+
 def check(name: str, answer: Callable) -> None:
     """Check the learner's `answer` to the exercise `name`: print that it is right, or raise
-    `WrongAnswer` with a hint.
+    `WrongAnswer` with the smallest case that fails.
 
     Raises `ValueError` for an unknown exercise and `TypeError` if the answer is not a function.
     """
     exercise = _find(name)
     if not callable(answer):
-        raise TypeError(
+        raise NotAFunction(
             f"answer: is {type(answer).__name__}, must be the function itself: check({name!r}, "
             f"my_function)"
         )
+    runs = []
     for what, arguments in exercise.cases:
-        expected = exercise.reference(*_copies(arguments))
-        try:
-            found = answer(*_copies(arguments))
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            raise WrongAnswer(
-                f"{name}: not yet. Case: {what}.\n  expected {_show(expected)}\n  came     "
-                f"{type(error).__name__}: {error}"
-                f"\n  Hint: it was raised at “{where.line}”.\n  {exercise.look}"
-            ) from error
-        if found is ...:
+        runs.append(_run(exercise, answer, what, arguments))
+        if runs[0].found is ...:
             print(f"… {name}: not attempted yet. Replace the dots, run the cell, then this one.")
             return
-        if not _equal(found, expected, exercise.tolerance):
-            raise WrongAnswer(
-                f"{name}: not yet. Case: {what}.\n  expected {_show(expected)}\n  came     "
-                f"{_show(found)}"
-                f"\n  {_hint(exercise, answer)}\n  {exercise.look}"
-            )
+    if not all(run.right for run in runs):
+        size = lambda run: (
+            count(run.arguments) == 0,
+            count(run.arguments),
+            magnitude(run.arguments),
+        )
+        worst = min((run for run in runs if not run.right), key=size)
+        raise WrongAnswer(_message(exercise, answer, runs, worst)) from worst.error
     print(f"✓ {name}: right, on {len(exercise.cases)} cases.")
 
 
@@ -92,68 +130,114 @@ def _find(name: str) -> Exercise:
     except ModuleNotFoundError:
         pass
     if name not in EXERCISES:
-        raise ValueError(f"name: is {name!r}, must be one of {sorted(EXERCISES)}")
+        raise UnknownExercise(f"name: is {name!r}, must be one of {sorted(EXERCISES)}")
     return EXERCISES[name]
 
 
-def _copies(arguments: tuple) -> tuple:
-    """An answer that changes its input must not change the next one's."""
-    copy = lambda a: (
-        a.clone() if isinstance(a, Tensor) else [copy(x) for x in a] if isinstance(a, list) else a
-    )
-    return tuple(map(copy, arguments))
-
-
-def _equal(found, expected, tolerance: float) -> bool:
-    if isinstance(expected, (tuple, list)) and isinstance(found, (tuple, list)):
-        return len(found) == len(expected) and all(
-            _equal(f, e, tolerance) for f, e in zip(found, expected)
-        )
-    if expected is None or isinstance(expected, (set, str)):
-        return found == expected
+def _run(exercise: Exercise, answer: Callable, what: str, arguments: tuple) -> Run:
+    """The answer gets copies: what it does to them must not change the next case."""
+    run = Run(what, arguments, exercise.reference(*copy.deepcopy(arguments)))
     try:
-        found, expected = torch.as_tensor(found), torch.as_tensor(expected)
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    if found.shape != expected.shape or expected.dtype == torch.bool != found.dtype:
-        return False
-    return torch.allclose(
-        found.double(), expected.double(), rtol=tolerance, atol=tolerance, equal_nan=True
+        run.found = answer(*copy.deepcopy(arguments))
+        run.right = equal(run.found, run.expected, exercise.tolerance)
+    except Exception as error:
+        run.error = error
+    return run
+
+
+def _message(exercise: Exercise, answer: Callable, runs: list[Run], run: Run) -> str:
+    failed = [r for r in runs if not r.right]
+    names = parameter_names(answer, exercise.reference)
+    digits, difference = _first_difference(run, exercise.tolerance)
+    if run.error:
+        got = f"{type(run.error).__name__}: {str(run.error)[:300]}"
+    else:
+        got = describe(run.found, digits, 6)
+    looks = _looks_like([run] + [r for r in failed if r is not run], names)
+    lines = [
+        f"{exercise.name}: not yet. It fails on {len(failed)} of {len(runs)} cases; the smallest "
+        f"of them, “{run.what}”:",
+        call(answer, names, run.arguments, 2),
+        f"expected {describe(run.expected, digits, 6)}",
+        f"got      {got}",
+        difference,
+        f"Where: {_where(run.error, names)}" if run.error else "",
+        f"Looks like: {looks}{'' if looks.endswith('?') else '.'}" if looks else "",
+        *(f"Hint: {hint}" for hint in [_hint(exercise, runs)] if hint),
+        exercise.look,
+    ]
+    return "\n  ".join(line for line in lines if line)
+
+
+def _looks_like(failed: list[Run], names: list[str]) -> str | None:
+    if failed[0].error:
+        return None
+    return diagnose(
+        [Failure(r.expected, r.found, _sizes(names, r.arguments)) for r in failed if not r.error]
     )
 
 
-def _hint(exercise: Exercise, answer: Callable) -> str:
-    """The hint of a known wrong answer that gives the same on every case; else one on the kind or
-    shape of the result.
-    """
+def _sizes(names: list[str], arguments: tuple) -> dict[str, int]:
+    """The sizes that stand in the arguments, by name."""
+    sizes = {}
+    for name, value in zip(names, arguments):
+        if isinstance(value, Tensor):
+            sizes |= {f"{name}.shape[{i}]": n for i, n in enumerate(value.shape)}
+            sizes[f"{name}.numel()"] = value.numel()
+        elif isinstance(value, (list, dict)):
+            sizes[f"len({name})"] = len(value)
+        elif isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+            sizes[name] = int(value)
+    return sizes
+
+
+def _first_difference(run: Run, tolerance: float) -> tuple[int, str]:
+    """To how many digits numbers must be shown so that they differ, and the first place."""
+    want, have = numbers(run.expected), numbers(run.found)
+    if want is None or have is None or want.shape != have.shape or want.numel() == 0:
+        return 4, ""
+    wrong = ~torch.isclose(
+        have.double(), want.double(), rtol=tolerance, atol=tolerance, equal_nan=True
+    )
+    if not wrong.any():
+        return 4, ""
+    place = wrong.nonzero()[0].tolist()
+    e, g = want[tuple(place)].item(), have[tuple(place)].item()
+    digits = digits_apart(e, g)
+    if want.ndim == 0:
+        return digits, ""
+    return digits, (
+        f"first difference at {place}: expected {plain(e, digits)}, got {plain(g, digits)}; "
+        f"{int(wrong.sum())} of {want.numel()} differ"
+    )
+
+
+def _where(error: Exception, names: list[str]) -> str:
+    """The last line of the learner's own code on the way to the error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        f
+        for f in frames
+        if not f.filename.startswith(NOT_THE_LEARNERS)
+        and not {"site-packages", "dist-packages"} & set(Path(f.filename).parts)
+    ]
+    last = own[-1] if own else frames[-1]
+    if last.filename == __file__:
+        return f"the call itself: the function gets {len(names)} arguments, {', '.join(names)}"
+    return f"line {last.lineno} of your code: {last.line}"
+
+
+def _hint(exercise: Exercise, runs: list[Run]) -> str | None:
+    """The hint of a known wrong answer that does the same on every case."""
     for wrong, hint in exercise.wrong:
-        with suppress(Exception):  # of the answer, on a case that comes later
-            if all(
-                _equal(answer(*_copies(a)), wrong(*_copies(a)), exercise.tolerance)
-                for _, a in exercise.cases
-            ):
-                return "Hint: " + hint
-    _, arguments = exercise.cases[0]
-    found, expected = answer(*_copies(arguments)), exercise.reference(*_copies(arguments))
-    if found is None:
-        return "Hint: the function returns nothing. Does it end in a return?"
-    if isinstance(found, Tensor) and isinstance(expected, Tensor) and found.shape != expected.shape:
-        return f"Hint: the shape is {tuple(found.shape)}, it must be {tuple(expected.shape)}."
-    if (
-        isinstance(expected, Tensor)
-        and expected.dtype == torch.bool
-        and getattr(found, "dtype", None) != torch.bool
-    ):
-        return "Hint: this must be a tensor of True and False: .bool(), or a comparison."
-    return "Hint: go through the case by hand."
+        if all(_same(exercise, wrong, run) for run in runs):
+            return hint
+    return None
 
 
-def _show(value) -> str:
-    if isinstance(value, Tensor):
-        text = (
-            str(value.detach().double().mul(1e4).round().div(1e4).tolist())
-            if value.numel() <= 12
-            else "values"
-        )
-        return f"{text[:160]}, shape {tuple(value.shape)}"
-    return repr(value)[:200]
+def _same(exercise: Exercise, wrong: Callable, run: Run) -> bool:
+    try:
+        made = wrong(*copy.deepcopy(run.arguments))
+    except Exception as error:
+        return type(error) is type(run.error)
+    return run.error is None and equal(run.found, made, exercise.tolerance)

@@ -35,6 +35,26 @@ Exercise(
             lambda mask: mask.sum().item() / len(mask),
             "len(mask) counts rows only; mask.numel() counts all places.",
         ),
+        (
+            lambda mask: mask.sum().item() / mask.shape[-1],
+            "mask.shape[-1] counts columns only; mask.numel() counts all places.",
+        ),
+        (
+            lambda mask: round(mask.float().mean().item(), 1),
+            "Rounded too early: return the share as it is.",
+        ),
+        (
+            lambda mask: 100 * mask.float().mean().item(),
+            "This is percent. A share lies between 0 and 1.",
+        ),
+        (
+            lambda mask: mask.float().mean(0),
+            "This is a share for each column: mean() without a dimension takes all places.",
+        ),
+        (
+            lambda mask: mask.mean(),
+            "PyTorch takes no mean of True and False: .float() makes 1 and 0 of them first.",
+        ),
     ],
     look="Look at “Cut at random”.",
 )
@@ -74,6 +94,38 @@ Exercise(
                 heads * (4 * d * size + 2 * T * size) + neurons * 2 * d
             ),
             "This is the work for one token; there are T of them.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: 2 * layer_macs(heads, neurons, T, d, size),
+            "These are FLOPs: a multiplication and an addition each. A MAC is both in one.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: (
+                heads * (4 * T * d * size + T * T * size) + neurons * 2 * T * d
+            ),
+            "T × T × size is needed twice: for query times key, and for attention times value.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: (
+                heads * (4 * T * d * size + 2 * T * size) + neurons * 2 * T * d
+            ),
+            "Each of T tokens looks at T tokens: T × T, not T.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: (
+                4 * T * d * d + heads * 2 * T * T * size + neurons * 2 * T * d
+            ),
+            "d × d is the matrix of an unpruned layer; what is left is d × heads · size.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: 12 * layer_macs(heads, neurons, T, d, size),
+            "These are 12 layers; one is asked.",
+        ),
+        (
+            lambda heads, neurons, T, d, size: (
+                layer_macs(heads, neurons, T, d, size) + T * (3 * heads * size + d + neurons + d)
+            ),
+            "Biases are added, not multiplied: they are no MACs.",
         ),
     ],
     look="Look at the shapes in the tables of layers.",

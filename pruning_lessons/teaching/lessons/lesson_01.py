@@ -46,16 +46,42 @@ def _by_width(Q, K, V, real):
     return scores.masked_fill(~real, -torch.inf).softmax(-1) @ V
 
 
+def _fill(value):
+    def wrong(Q, K, V, real):
+        scores = Q @ K.transpose(-1, -2) / Q.shape[-1] ** 0.5
+        return scores.masked_fill(~real, value).softmax(-1) @ V
+
+    return wrong
+
+
+def _queries_masked(Q, K, V, real):
+    scores = Q @ K.transpose(-1, -2) / Q.shape[-1] ** 0.5
+    return scores.masked_fill(~real[:, None], -torch.inf).softmax(-1) @ V
+
+
+def _by_keys(Q, K, V, real):
+    scores = Q @ K.transpose(-1, -2) / len(K) ** 0.5
+    return scores.masked_fill(~real, -torch.inf).softmax(-1) @ V
+
+
+def _no_softmax(Q, K, V, real):
+    return (Q @ K.transpose(-1, -2) / Q.shape[-1] ** 0.5).masked_fill(~real, 0) @ V
+
+
+def _pair(Q, K, V, real):
+    return attention(Q, K, V, real), Q @ K.transpose(-1, -2)
+
+
 GENERATOR = torch.Generator().manual_seed(1)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
-ALL = torch.tensor([True] * 5)
+ALL = torch.tensor([True] * 3)
 PART = torch.tensor([True, True, True, False, False])
 Exercise(
     "01.attention",
     attention,
     cases=[
-        ("five tokens, all real", (draw(5, 4), draw(5, 4), draw(5, 4), ALL)),
-        ("two of them padding", (draw(5, 4), draw(5, 4), draw(5, 4), PART)),
+        ("three tokens, all real", (draw(3, 2), draw(3, 2), draw(3, 2), ALL)),
+        ("one of them padding", (draw(3, 2), draw(3, 2), draw(3, 2), ALL.new_tensor([1, 1, 0]))),
         ("three queries, five keys", (3 * draw(3, 8), draw(5, 8), draw(5, 2), PART)),
         (
             "equal keys: the mean of the real values",
@@ -78,6 +104,22 @@ Exercise(
             "before it.",
         ),
         (_zero_before, "A score of 0 is not “never”: e⁰ is 1. Give −∞."),
+        (_fill(-1.0), "A score of −1 is not “never”: e⁻¹ is 0.37. Give −∞."),
+        (
+            lambda Q, K, V, real: attention(Q, K, V, ~real),
+            "real is True where a token is real: mask the others, ~real.",
+        ),
+        (
+            _queries_masked,
+            "This masks queries. real has one entry for each key, the scores' last dimension.",
+        ),
+        (_by_keys, "Divide by √d, d the size of a query, not by the number of keys."),
+        (_no_softmax, "The softmax is missing: shares are positive and add up to 1."),
+        (_pair, "Give the output alone, without the attention."),
+        (
+            lambda Q, K, V, real: (Q @ K / Q.shape[-1] ** 0.5).softmax(-1) @ V,
+            "Each query meets each key: K must be transposed, Q @ K.transpose(-1, -2).",
+        ),
     ],
     look="Look at “The equation”.",
 )
@@ -101,6 +143,22 @@ Exercise(
             "True means: may look. This mask is the wrong way round.",
         ),
         (lambda n: torch.ones(n, n).bool(), "This forbids nothing."),
+        (
+            lambda n: torch.ones(n, n).tril(1).bool(),
+            "This lets each token look one place ahead, at what it should predict.",
+        ),
+        (
+            lambda n: torch.eye(n).bool(),
+            "This lets each token look at itself alone. It may look at all that came before, too.",
+        ),
+        (
+            lambda n: torch.ones(n, n).tril(),
+            "The right places, as numbers. Make them True and False: .bool().",
+        ),
+        (
+            lambda n: torch.zeros(n, n).masked_fill(~torch.ones(n, n).tril().bool(), -torch.inf),
+            "This is what one adds to the scores. The mask itself is asked: True and False.",
+        ),
     ],
     look="Look at “Three kinds of attention”.",
 )
@@ -131,6 +189,22 @@ Exercise(
         (
             lambda x, heads: x.unflatten(-1, (heads, -1)).permute(0, 2, 3, 1),
             "The last two must be (T, size); here they are (size, T).",
+        ),
+        (
+            lambda x, heads: x.unflatten(-1, (heads, -1)).permute(2, 0, 1, 3),
+            "The batch stays in front: (batch, heads, T, size). torch.stack has a dim, too.",
+        ),
+        (
+            lambda x, heads: split_heads(x, heads).flatten(0, 1),
+            "Batch and heads stay two dimensions: (batch, heads, T, size).",
+        ),
+        (
+            lambda x, heads: x.unflatten(-1, (-1, heads)).transpose(1, 2),
+            "The last dimension is split into (heads, size), in this order.",
+        ),
+        (
+            lambda x, heads: x.repeat_interleave(heads, 0).unflatten(0, (-1, heads)),
+            "Each head gets its own part of the vector, not the whole.",
         ),
     ],
     look="Look at “Many heads”.",

@@ -30,7 +30,7 @@ Exercise(
     ],
     wrong=[
         (
-            lambda pieces, d, others: pieces * d / others if others else 2.0,
+            lambda pieces, d, others: pieces * d / others,
             "This is the embeddings over the others; a share has all parameters below the line.",
         ),
         (
@@ -40,6 +40,30 @@ Exercise(
         (
             lambda pieces, d, others: others / (pieces * d + others),
             "This is the share of everything else.",
+        ),
+        (
+            lambda pieces, d, others: 100 * pieces * d / (pieces * d + others),
+            "This is percent. A share lies between 0 and 1.",
+        ),
+        (
+            lambda pieces, d, others: (pieces + d) / (pieces + d + others),
+            "A table of `pieces` rows and `d` columns has pieces × d numbers, not pieces + d.",
+        ),
+        (
+            lambda pieces, d, others: pieces * d / (pieces * d * d + others),
+            "The d is counted twice below the line: pieces × d + others.",
+        ),
+        (
+            lambda pieces, d, others: pieces * d / pieces * d + others,
+            "Brackets: a / b + c divides by b alone. Write a / (b + c).",
+        ),
+        (
+            lambda pieces, d, others: pieces * d,
+            "These are the embeddings' parameters; divide by all parameters.",
+        ),
+        (
+            lambda pieces, d, others: pieces * d // (pieces * d + others),
+            "// rounds down to a whole number; a share needs /.",
         ),
     ],
     look="Look at “Three models, one picture”.",
@@ -84,6 +108,37 @@ Exercise(
             ),
             "This is the fastest run; a user meets the usual one.",
         ),
+        (
+            lambda times, warm_up, before_ms: fair(times, warm_up, before_ms)[::-1],
+            "The order is (median, speed-up).",
+        ),
+        (
+            lambda times, warm_up, before_ms: fair(times, warm_up, before_ms)[0],
+            "The speed-up is asked, too: return both, median, speed_up.",
+        ),
+        (
+            lambda times, warm_up, before_ms: fair(sorted(times), warm_up, before_ms),
+            "Sorted first, the fastest runs are cut off as warm-up: cut first, then sort.",
+        ),
+        (
+            lambda times, warm_up, before_ms: (
+                statistics.median_low(times[warm_up:]),
+                before_ms / statistics.median_low(times[warm_up:]),
+            ),
+            "Of an even number of times the median is the mean of the middle two; median_low and "
+            "torch.median take the lower one.",
+        ),
+        (
+            lambda times, warm_up, before_ms: fair(times, -warm_up, before_ms),
+            "times[warm_up:] leaves the warm-up out; with a minus it keeps the last ones alone.",
+        ),
+        (
+            lambda times, warm_up, before_ms: (
+                fair(times, warm_up, before_ms)[0],
+                before_ms - fair(times, warm_up, before_ms)[0],
+            ),
+            "This is the milliseconds saved; a speed-up is the old time over the new one.",
+        ),
     ],
     look="Look at “Time it right”.",
 )
@@ -110,6 +165,39 @@ Exercise(
         (
             lambda ids, keep, unknown: [keep.index(i) if i in keep else keep[unknown] for i in ids],
             "unknown is a new id already: use it as it is.",
+        ),
+        (
+            lambda ids, keep, unknown: [keep.index(i) if i in keep else -1 for i in ids],
+            "A piece that is gone becomes `unknown`, not −1.",
+        ),
+        (
+            lambda ids, keep, unknown: [keep.index(i) if i in keep else None for i in ids],
+            "A piece that is gone becomes `unknown`, not None: dict.get(i, unknown).",
+        ),
+        (
+            lambda ids, keep, unknown: [keep[i] if i < len(keep) else unknown for i in ids],
+            "keep[i] turns new ids into old ones. The other way round is asked: the place of i in "
+            "keep.",
+        ),
+        (
+            lambda ids, keep, unknown: [
+                keep.index(i) if i in keep else keep.index(unknown) for i in ids
+            ],
+            "unknown is a new id already, not to be looked up in keep.",
+        ),
+        (
+            lambda ids, keep, unknown: [
+                {old: new for new, old in enumerate(keep)}.get(i) or unknown for i in ids
+            ],
+            "The new id 0 counts as False, so `or` replaces it: use .get(i, unknown).",
+        ),
+        (
+            lambda ids, keep, unknown: [keep.index(i) for i in ids],
+            "A piece that is not in keep has no place there: it becomes unknown.",
+        ),
+        (
+            lambda ids, keep, unknown: [keep.index(i) + 1 if i in keep else unknown for i in ids],
+            "Places are counted from 0.",
         ),
     ],
     look="Look at “Prune the vocabulary”.",

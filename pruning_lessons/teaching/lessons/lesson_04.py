@@ -61,16 +61,33 @@ def _mean_gram(inputs, targets, W, lam):
     return refit(inputs, targets, W, lam * sum(len(x) for x in inputs))
 
 
+def _mean_diagonal(inputs, targets, W, lam):
+    G = sum(x.T @ x for x in inputs)
+    return refit(inputs, targets, W, lam * G.diagonal().mean())
+
+
+def _everywhere(inputs, targets, W, lam):
+    """λ without the identity."""
+    G, C = sum(x.T @ x for x in inputs), sum(x.T @ t for x, t in zip(inputs, targets))
+    return torch.linalg.solve(G + lam, C + lam * W.T).T
+
+
+def _sequential(inputs, targets, W, lam):
+    for x, t in zip(inputs, targets):
+        W = refit([x], [t], W, lam)
+    return W
+
+
 GENERATOR = torch.Generator().manual_seed(4)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
-W_IN, W_OUT = draw(6, 4), draw(4, 6)
+W_IN, W_OUT = draw(3, 2), draw(2, 3)
 Exercise(
     "04.magnitude",
     magnitude,
     cases=[
-        ("six neurons at hidden size 4", (W_IN, W_OUT)),
+        ("three neurons at hidden size 2", (W_IN, W_OUT)),
         ("as many neurons as hidden values", (draw(5, 5), draw(5, 5))),
-        ("a neuron that writes nothing", (W_IN, W_OUT * torch.tensor([1.0, 0, 1, 1, 1, 1]))),
+        ("a neuron that writes nothing", (W_IN, W_OUT * torch.tensor([1.0, 0, 1]))),
         ("identity", (torch.eye(3), torch.eye(3))),
         ("no neurons left", (torch.zeros(0, 4), torch.zeros(4, 0))),
     ],
@@ -102,6 +119,35 @@ Exercise(
             lambda w_in, w_out: w_in.abs().sum(dim=1) * w_out.abs().sum(dim=0),
             "These are sums of sizes (ℓ1); the score takes the square root of the sum of "
             "squares (ℓ2), .norm(dim=…).",
+        ),
+        (
+            lambda w_in, w_out: w_in.square().sum(dim=1) * w_out.square().sum(dim=0),
+            "The square roots are missing: the norm is √ of the sum of squares.",
+        ),
+        (
+            lambda w_in, w_out: (w_in * w_out.T).norm(dim=1),
+            "This is the norm of the products; the product of the two norms is asked.",
+        ),
+        (
+            lambda w_in, w_out: (w_in * w_out.T).sum(dim=1),
+            "This is a dot product of way in and way out; the product of their norms is asked.",
+        ),
+        (
+            lambda w_in, w_out: torch.cat([w_in, w_out.T], dim=1).norm(dim=1),
+            "This is one norm of both together, which is large if one of them is: multiply the "
+            "two.",
+        ),
+        (
+            lambda w_in, w_out: w_in.norm(dim=1)[:, None] * w_out.norm(dim=0),
+            "This multiplies each neuron's way in by every neuron's way out: no [:, None].",
+        ),
+        (
+            lambda w_in, w_out: w_in.norm(dim=1) * w_out.norm(dim=1),
+            "A neuron is a column of w_out: its norm is over dim=0.",
+        ),
+        (
+            lambda w_in, w_out: w_in.abs().mean(dim=1) * w_out.abs().mean(dim=0),
+            "These are means of sizes; the score takes norms, .norm(dim=…).",
         ),
     ],
     look="Look at “Four ways to score”.",
@@ -136,6 +182,36 @@ Exercise(
             "Rank by the score itself: the most negative is the worst, not one of the best.",
         ),
         (lambda scores, k: ~keep_best(scores, k), "True keeps. This mask is the wrong way round."),
+        (
+            lambda scores, k: scores >= scores.flatten().sort(descending=True).values[k - 1],
+            "With k = 0 this takes place −1, the last one, and keeps all.",
+        ),
+        (
+            lambda scores, k: scores > scores.flatten().sort(descending=True).values[k - 1],
+            "> leaves the k-th best out: k − 1 stay.",
+        ),
+        (
+            lambda scores, k: scores > scores.flatten().sort(descending=True).values[k],
+            "With k as large as the number of scores there is no place k.",
+        ),
+        (lambda scores, k: keep_best(scores, scores.numel() - k), "k stay; here k go."),
+        (
+            lambda scores, k: keep_best(scores, k).flatten(),
+            "Bring the flat mask back to the shape of the scores: .view_as(scores).",
+        ),
+        (
+            lambda scores, k: scores.flatten().argsort(descending=True)[:k],
+            "These are the places that stay; make a mask that is True there.",
+        ),
+        (
+            lambda scores, k: keep_best(scores / scores.norm(dim=1, keepdim=True), k),
+            "This makes the layers alike first. Rank the scores as they are.",
+        ),
+        (
+            lambda scores, k: (scores.flatten().argsort(descending=True) < k).view_as(scores),
+            "argsort gives the places in order, not the rank of each place: argsort twice, or use "
+            "it as an index.",
+        ),
     ],
     look="Look at “Choose under a budget”.",
 )
@@ -148,8 +224,11 @@ Exercise(
     refit,
     cases=[
         ("three batches of different size", (BATCHES, TARGETS, WEIGHT, 0.7)),
-        ("a small ridge", (BATCHES, TARGETS, draw(3, 4), 0.01)),
-        ("one batch", (BATCHES[:1], TARGETS[:1], WEIGHT, 0.3)),
+        (
+            "a small ridge",
+            ([draw(3, 2), draw(4, 2)], [draw(3, 1), draw(4, 1)], draw(1, 2), 0.01),
+        ),
+        ("one batch", ([draw(3, 2)], [draw(3, 2)], draw(2, 2), 0.3)),
         ("targets that W already meets", (BATCHES, [x @ WEIGHT.T for x in BATCHES], WEIGHT, 2.0)),
         ("inputs of zero: W stays", ([0 * BATCHES[0]], TARGETS[:1], WEIGHT, 1.0)),
         ("a very large ridge: W hardly moves", (BATCHES, TARGETS, WEIGHT, 1e4)),
@@ -180,6 +259,30 @@ Exercise(
             "This is W'ᵀ, (neurons, d). Give back W', shaped like W.",
         ),
         (_half, "λ is missing on the left side: G + λI."),
+        (
+            lambda inputs, targets, W, lam: refit(inputs, targets, W, 0 * lam),
+            "λ is missing on both sides: without it G may have no inverse.",
+        ),
+        (
+            _mean_diagonal,
+            "Here λ is used as it is. (The lesson gives it in units of G's mean diagonal.)",
+        ),
+        (lambda inputs, targets, W, lam: refit(inputs, targets, W, lam**2), "This is λ², not λ."),
+        (
+            _everywhere,
+            "λ belongs on the diagonal alone: lam * torch.eye(…). Added to a matrix it goes to "
+            "all places.",
+        ),
+        (
+            _sequential,
+            "Each batch starts here from what the last one gave. Add up all batches, solve once.",
+        ),
+        (
+            lambda inputs, targets, W, lam: torch.linalg.solve(
+                sum(x @ x.T for x in inputs), sum(targets)
+            ),
+            "G is (neurons, neurons): x.T @ x. Here it is (tokens, tokens).",
+        ),
     ],
     look="Look at “Repair one matrix by hand”.",
     tolerance=1e-4,

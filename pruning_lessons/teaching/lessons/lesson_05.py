@@ -53,6 +53,22 @@ def _rows(weight, gone, size):
     return weight[stay]
 
 
+def _one_by_one(weight, gone, size):
+    for h in gone:
+        weight = torch.cat([weight[:, : h * size], weight[:, (h + 1) * size :]], dim=1)
+    return weight
+
+
+def _worst_floor(scores, k):
+    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
+        1, scores.argmin(dim=1, keepdim=True), True
+    )
+    rest = scores.masked_fill(mask, -torch.inf).flatten()
+    chosen = mask.flatten()
+    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
+    return chosen.view_as(scores)
+
+
 GENERATOR = torch.Generator().manual_seed(5)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
 CONTEXT = draw(4, 6, 3, 2)
@@ -60,8 +76,11 @@ Exercise(
     "05.head_scores",
     head_scores,
     cases=[
-        ("four examples of six tokens, three heads of size two", (CONTEXT, draw(4, 6, 3, 2))),
-        ("one example", (draw(1, 5, 4, 2), draw(1, 5, 4, 2))),
+        (
+            "two examples of three tokens, two heads of size two",
+            (draw(2, 3, 2, 2), draw(2, 3, 2, 2)),
+        ),
+        ("one example", (draw(1, 3, 2, 2), draw(1, 3, 2, 2))),
         ("the gradient is zero", (CONTEXT, torch.zeros(4, 6, 3, 2))),
         (
             "two examples that pull in opposite directions",
@@ -96,6 +115,36 @@ Exercise(
             "This is the gradient alone. By the chain rule the gate's derivative is context "
             "times gradient.",
         ),
+        (
+            lambda c, g: (c * g).sum(dim=3).mean(dim=1).abs().mean(dim=0),
+            "This is the mean over tokens; the gate's derivative is their sum.",
+        ),
+        (
+            lambda c, g: (c * g).sum(dim=3).abs().sum(dim=1).mean(dim=0),
+            "The absolute value is taken for each token; first sum over tokens, too.",
+        ),
+        (
+            lambda c, g: c.sum(dim=(1, 3)).abs().mean(dim=0),
+            "This is the context alone. By the chain rule the gate's derivative is context "
+            "times gradient.",
+        ),
+        (
+            lambda c, g: (c * g).sum(dim=(1, 2)).abs().mean(dim=0),
+            "This sums over heads and leaves the places of a head: the dimensions are (examples, "
+            "tokens, heads, size).",
+        ),
+        (
+            lambda c, g: (c * g).sum().abs(),
+            "This is one number for all heads: sum over tokens and size alone, dim=(1, 3).",
+        ),
+        (
+            lambda c, g: head_scores(c, g) / head_scores(c, g).norm(),
+            "This is divided by the norm of the layer (as Michel et al. do after it); leave that.",
+        ),
+        (
+            lambda c, g: c.norm(dim=(1, 3)).mul(g.norm(dim=(1, 3))).mean(dim=0),
+            "A product of norms knows no direction: multiply place by place, then sum.",
+        ),
     ],
     look="Look at “The chain rule finds it”.",
 )
@@ -122,6 +171,31 @@ Exercise(
             "This removes single columns. A head owns `size` of them.",
         ),
         (_rows, "The output matrix reads heads with its columns; its rows are the hidden values."),
+        (
+            lambda w, gone, size: w.unflatten(1, (-1, size))[
+                :, [h for h in range(w.shape[1] // size) if h not in gone]
+            ],
+            "The heads must be columns again, (d, heads · size): .flatten(1).",
+        ),
+        (
+            lambda w, gone, size: without_heads(w, [h - 1 for h in gone], size),
+            "Heads are counted from 0.",
+        ),
+        (
+            _one_by_one,
+            "After the first head is cut out the places of the others have moved: cut all at once.",
+        ),
+        (lambda w, gone, size: w, "Nothing is removed."),
+        (
+            lambda w, gone, size: (
+                without_heads(w, gone, size).unflatten(1, (-1, size)).flip(1).flatten(1)
+            ),
+            "The heads that stay keep their order.",
+        ),
+        (
+            lambda w, gone, size: without_heads(w, gone, w.shape[1] // size),
+            "size is how many columns a head has, not how many heads there are.",
+        ),
     ],
     look="Look at “Remove them for real”.",
 )
@@ -130,7 +204,7 @@ Exercise(
     "05.keep_with_floor",
     keep_with_floor,
     cases=[
-        ("a weak layer, keep 3", (torch.tensor([[0.9, 0.8, 0.7], [0.1, 0.2, 0.05]]), 3)),
+        ("a weak layer, keep 3", (torch.tensor([[0.9, 0.5, 0.3], [0.1, 0.11, 0.05]]), 3)),
         ("random", (draw(4, 5), 9)),
         ("only the floor", (draw(3, 4), 3)),
         ("two weak layers", (torch.tensor([[5.0, 4, 3], [1, 0.5, 0.4], [0.2, 0.1, 0.05]]), 3)),
@@ -147,6 +221,35 @@ Exercise(
             ),
             "This keeps the same number in each layer. After the floor rank all other heads in "
             "one list.",
+        ),
+        (
+            lambda s, k: torch.zeros_like(s, dtype=torch.bool).scatter(
+                1, s.argmax(dim=1, keepdim=True), True
+            ),
+            "This is the floor alone: k minus the number of layers are still to choose.",
+        ),
+        (
+            lambda s, k: (
+                _no_floor(s, k)
+                | torch.zeros_like(s, dtype=torch.bool).scatter(
+                    1, s.argmax(dim=1, keepdim=True), True
+                )
+            ),
+            "An empty layer gets its head on top of the k: more than k stay. Floor first, then "
+            "the rest.",
+        ),
+        (
+            lambda s, k: keep_with_floor(s / s.norm(dim=1, keepdim=True), k),
+            "This makes the layers alike first. Rank the scores as they are.",
+        ),
+        (
+            _worst_floor,
+            "The floor is each layer's best head (argmax), not its worst.",
+        ),
+        (lambda s, k: ~keep_with_floor(s, k), "True keeps. This mask is the wrong way round."),
+        (
+            lambda s, k: keep_with_floor(s, k).float(),
+            "The right places, as numbers. Make them True and False: .bool().",
         ),
     ],
     look="Look at “Remove them for real”.",

@@ -1,5 +1,7 @@
 """Exercises of lesson 06."""
 
+import math
+
 import torch
 from torch.nn import functional as F
 
@@ -43,6 +45,26 @@ def _cold(student, teacher, T):
     return T**2 * distillation_loss(student, teacher, 1.0)
 
 
+def _probabilities(student, teacher, T):
+    p, q = (teacher / T).softmax(-1), (student / T).softmax(-1)
+    return T**2 * F.kl_div(q, p, reduction="batchmean")
+
+
+def _no_log_target(student, teacher, T):
+    p, q = (teacher / T).log_softmax(-1), (student / T).log_softmax(-1)
+    return T**2 * F.kl_div(q, p, reduction="batchmean")
+
+
+def _over_sentences(student, teacher, T):
+    p, q = (teacher / T).softmax(0), (student / T).log_softmax(0)
+    return T**2 * (p * (p.log() - q)).sum(-1).mean()
+
+
+def _by_sentence(before, after, mask):
+    influence = (1 - F.cosine_similarity(before, after, dim=-1)) * mask
+    return (influence.sum(1) / mask.sum(1)).mean()
+
+
 GENERATOR = torch.Generator().manual_seed(6)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
 Exercise(
@@ -80,12 +102,42 @@ Exercise(
             lambda layers, drop: sum(m * (m - 1) for m in range(layers, layers - drop - 1, -1)),
             "This is one step too many: after the last removal nothing is tried.",
         ),
+        (
+            lambda layers, drop: sum(m * (m + 1) for m in range(layers, layers - drop, -1)),
+            "A candidate has one layer less than the model it is cut from, not one more: m − 1.",
+        ),
+        (
+            lambda layers, drop: (
+                layers + sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1))
+            ),
+            "This is the search with shared hidden states; the plain one is asked.",
+        ),
+        (
+            lambda layers, drop: layers + evaluations(layers, drop),
+            "The whole model is not run: only candidates with a layer gone.",
+        ),
+        (
+            lambda layers, drop: sum(m * layers for m in range(layers, layers - drop, -1)),
+            "Candidates get shorter: each runs m − 1 layers, not all of them.",
+        ),
+        (
+            lambda layers, drop: sum(m * (m - 1) for m in range(drop, 0, -1)),
+            "The first step has all `layers` to choose from: m runs from `layers` down.",
+        ),
+        (
+            lambda layers, drop: math.comb(layers, drop) * (layers - drop),
+            "This tries all choices of `drop` layers; the greedy search takes one at a time.",
+        ),
+        (
+            lambda layers, drop: sum((m - 1) ** 2 for m in range(layers, layers - drop, -1)),
+            "With m layers left there are m candidates.",
+        ),
     ],
     look="Look at “The price”.",
 )
 
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
-BEFORE, AFTER = draw(2, 4, 6), draw(2, 4, 6)
+BEFORE, AFTER = draw(2, 4, 3), draw(2, 4, 3)
 Exercise(
     "06.block_influence",
     block_influence,
@@ -94,7 +146,7 @@ Exercise(
         ("nothing changes", (BEFORE, BEFORE.clone(), MASK)),
         ("only the length changes", (BEFORE, 3 * BEFORE, MASK)),
         ("turned round", (BEFORE, -BEFORE, MASK)),
-        ("no padding", (draw(1, 3, 4), draw(1, 3, 4), torch.ones(1, 3))),
+        ("no padding", (draw(1, 3, 2), draw(1, 3, 2), torch.ones(1, 3))),
     ],
     wrong=[
         (
@@ -116,6 +168,41 @@ Exercise(
         (
             lambda b, a, m: ((1 - F.cosine_similarity(b, a, dim=-1)) * m).mean(),
             "The padding's zeros are in the mean: divide by the number of real tokens.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.long()].mean(),
+            "A mask of 0 and 1 as an index picks rows 0 and 1: .bool() first.",
+        ),
+        (
+            _by_sentence,
+            "This is the mean of the sentences' means, where a token of a short sentence counts "
+            "more: one mean over all real tokens.",
+        ),
+        (
+            lambda b, a, m: (
+                1 - F.cosine_similarity(b[m.bool()].flatten(), a[m.bool()].flatten(), 0)
+            ),
+            "This is one cosine of everything in one row: one for each token, then the mean.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b[:, 0], a[:, 0], dim=-1)).mean(),
+            "This is the first token of each sentence alone.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1).abs())[m.bool()].mean(),
+            "A vector turned round has changed most: no absolute value.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()].sum(),
+            "This is the sum over the real tokens; their mean is asked.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()],
+            "This is one number for each token: the mean is missing.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a - b, dim=-1))[m.bool()].mean(),
+            "The cosine is between what comes in and what comes out, not what the layer adds.",
         ),
     ],
     look="Look at “Rules of thumb”.",
@@ -146,6 +233,34 @@ Exercise(
             "is zero.",
         ),
         (_cold, "Divide both logits by T before the softmax."),
+        (
+            _probabilities,
+            "F.kl_div takes logarithms first: log q, the student's log_softmax, not its softmax.",
+        ),
+        (
+            _no_log_target,
+            "Given log p as the target, F.kl_div needs log_target=True; else log p is taken for p.",
+        ),
+        (
+            lambda s, t, T: distillation_loss(s, t, T) / T,
+            "The factor is T², not T: dividing by T shrinks both logits and gradient.",
+        ),
+        (
+            lambda s, t, T: T**2 * distillation_loss(s, t / T, 1.0),
+            "Divide the student's logits by T, too.",
+        ),
+        (
+            _over_sentences,
+            "The softmax is over the labels, the last dimension.",
+        ),
+        (
+            lambda s, t, T: -distillation_loss(s, t, T),
+            "The sign: KL is the sum of p · (log p − log q), and never negative.",
+        ),
+        (
+            lambda s, t, T: F.mse_loss(s, t),
+            "This is the squared difference of the logits; KL compares probabilities.",
+        ),
     ],
     look="Look at “Recover between the steps”.",
 )

@@ -62,9 +62,58 @@ def _by_score_alone(heads, neurons, head_cost, neuron_cost, budget):
     return tuple(counts)
 
 
+def _no_cap(heads, neurons, head_cost, neuron_cost, budget):
+    n, m = split_budget(heads, neurons, head_cost, neuron_cost, budget)
+    return n, int((budget - n * head_cost) // neuron_cost)
+
+
+def _more_heads(heads, neurons, head_cost, neuron_cost, budget):
+    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
+    best = -1.0, 0, 0
+    for n in range(len(heads) + 1):
+        if n * head_cost <= budget:
+            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
+            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
+    return best[1:]
+
+
+def _not_without(heads, neurons, head_cost, neuron_cost, budget):
+    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
+    best = -1.0, 0, 0
+    for n in range(1, len(heads) + 1):
+        if n * head_cost <= budget:
+            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
+            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
+    return best[1:]
+
+
+def _by_ratio(heads, neurons, head_cost, neuron_cost, budget):
+    """Greedy by score for its price, leaving out what does not fit."""
+    costs = head_cost, neuron_cost
+    parts = [(s / costs[kind], kind) for kind, all in enumerate((heads, neurons)) for s in all]
+    counts = [0, 0]
+    for _, kind in sorted(parts, reverse=True):
+        if costs[kind] <= budget:
+            budget, counts[kind] = budget - costs[kind], counts[kind] + 1
+    return tuple(counts)
+
+
 def _whole_scale(weight):
     scale = weight.abs().max() / 127
     return (weight / scale.clamp(min=1e-12)).round() * scale
+
+
+def _scaled(scale_of):
+    def wrong(weight):
+        scale = scale_of(weight).clamp(min=1e-12)
+        return (weight / scale).round() * scale
+
+    return wrong
+
+
+def _truncated(weight):
+    scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-12)
+    return (weight / scale).trunc() * scale
 
 
 def _columns(weight):
@@ -127,6 +176,44 @@ Exercise(
             "A part with a high score may cost too much: compare whole purchases, one for each "
             "number of heads.",
         ),
+        (
+            lambda *a: split_budget(*a)[::-1],
+            "The order is (heads, neurons).",
+        ),
+        (
+            _no_cap,
+            "There are only len(neurons) neurons: min(…, len(neurons)).",
+        ),
+        (
+            _more_heads,
+            "Where two purchases are equally good, take the one with fewer heads: > in place of "
+            ">=.",
+        ),
+        (
+            _not_without,
+            "No head at all is a choice, too: range(len(heads) + 1) starts at 0.",
+        ),
+        (
+            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
+                -heads, -neurons, head_cost, neuron_cost, budget
+            ),
+            "These are the lowest scores; the highest are worth their price.",
+        ),
+        (
+            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
+                heads, neurons, neuron_cost, head_cost, budget
+            ),
+            "The prices of heads and neurons have changed places.",
+        ),
+        (
+            _by_ratio,
+            "Score for its price alone may leave a gap that one larger part fills better: compare "
+            "whole purchases.",
+        ),
+        (
+            lambda heads, neurons, *rest: (len(heads), len(neurons)),
+            "This is everything; the budget is not looked at.",
+        ),
     ],
     look="Look at “One budget”.",
 )
@@ -164,6 +251,34 @@ Exercise(
             "A row of zeros has scale 0, and 0/0 is not a number.",
         ),
         (lambda w: int8(w.abs()), "The sign is lost: the abs is for the scale alone."),
+        (
+            _scaled(lambda w: w.abs().amax(1, keepdim=True) / 128),
+            "Divide by 127: 128 is one too many.",
+        ),
+        (
+            _scaled(lambda w: w.amax(1, keepdim=True) / 127),
+            "The largest size may be that of a negative number: abs before the maximum.",
+        ),
+        (
+            _scaled(lambda w: (w.amax(1, keepdim=True) - w.amin(1, keepdim=True)) / 255),
+            "This takes the range from the smallest to the largest. Here zero stays zero, and the "
+            "largest size becomes 127.",
+        ),
+        (
+            _scaled(lambda w: w.abs().amax(1, keepdim=True) / 127 + 1e-3),
+            "What is added against 0/0 changes all scales: clamp(min=…) a tiny number.",
+        ),
+        (_truncated, "Round to the nearest step; cutting off goes towards zero."),
+        (lambda w: w, "Nothing is rounded."),
+        (
+            lambda w: (int8(w), w.abs().amax(dim=1) / 127),
+            "Give the weights back alone, without the scale.",
+        ),
+        (
+            lambda w: w / (w.abs().amax(1) / 127),
+            "The scales must be a column, (rows, 1): keepdim=True. Then round, and multiply.",
+        ),
+        (lambda w: (w * 127).round() / 127, "Each row's scale is its largest size over 127."),
     ],
     look="Look at “Eight bits”.",
 )
@@ -207,6 +322,41 @@ Exercise(
             "speed, too.",
         ),
         (lambda points: front(points)[::-1], "Fastest first."),
+        (
+            lambda points: sorted(
+                p for p in set(points) if not any(q[0] <= p[0] and q[1] >= p[1] for q in points)
+            ),
+            "Each point is as good as itself, and so beats itself: leave it out, q != p.",
+        ),
+        (
+            lambda points: sorted(
+                p
+                for p in points
+                if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
+            ),
+            "A point that stands twice is wanted once.",
+        ),
+        (
+            lambda points: [p for p in dict.fromkeys(points) if p in front(points)],
+            "These are in the order given; fastest first: sorted(…).",
+        ),
+        (
+            lambda points: [min(points)] if points else [],
+            "The fastest one is only one end of the front: more accurate ones that nothing beats "
+            "belong to it.",
+        ),
+        (
+            lambda points: sorted(
+                p
+                for p in set(points)
+                if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)
+            ),
+            "Fewer milliseconds are better: q[0] <= p[0].",
+        ),
+        (
+            lambda points: [p[0] for p in front(points)],
+            "These are the milliseconds alone; give the points, (milliseconds, accuracy).",
+        ),
     ],
     look="Look at “The front”.",
 )
