@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..models.anatomy import longest
+from ..models.anatomy import PLAINLY, longest
 from ..models.checks import whole_number
 from ..models.state import at_rest
+from ..models.tasks import task_of
 from .tables import Table
 
 
@@ -51,6 +52,9 @@ def latency(
     models = models if isinstance(models, dict) else {"model": models}
     if not models:
         raise ValueError("models: is empty, must be a model or a dict of them")
+    for model in models.values():
+        if not hasattr(model, "session"):
+            task_of(model)
     most = min(m.max_length if hasattr(m, "session") else longest(m) for m in models.values())
     whole_number("batch_size", batch_size)
     whole_number("length", length, most=most)
@@ -106,7 +110,7 @@ def _run(model, ids: torch.Tensor) -> float:
     ids = ids.to(device)
     _wait(device)
     start = time.perf_counter()
-    model(ids, attention_mask=torch.ones_like(ids))
+    model(ids, attention_mask=torch.ones_like(ids), **PLAINLY)
     _wait(device)
     return 1000 * (time.perf_counter() - start)
 

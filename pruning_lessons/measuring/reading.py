@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 
+from ..models.tasks import TASKS, task_named, task_of
 from .texts import (
     LARGEST,
     Tagged,
@@ -83,7 +85,7 @@ def read_csv(
     else:
         kind = _kind(kind, model)
     labels = _Labels(kind, label_names, model, label_separator)
-    where, content = repr(str(file)), _decoded(file, encoding)
+    where, content = repr(str(file)), decoded(file, encoding)
     start, separator = _excel_line(content, separator)
     if separator is None:
         separator = _separator(content, start, quotes, list(columns.values()))
@@ -147,12 +149,13 @@ def read_conll(
     `skip_bad=True` warns instead and goes on without the sentences that hold these lines.
     """
     for argument, value in (("word", word), ("tag", tag)):
-        if (value is not None or argument == "word") and type(value) is not int:
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if (value is not None or argument == "word") and not whole:
             raise ValueError(f"{argument}: is {value!r}, must be the number of a column")
     if separator is not None and (not isinstance(separator, str) or not separator):
         raise ValueError(f"separator: is {separator!r}, must be a text, e.g. '\\t'")
     labels = _Labels("classes" if tag is not None else None, label_names, model, outside_first=True)
-    where, content = repr(str(file)), _decoded(file, encoding)
+    where, content = repr(str(file)), decoded(file, encoding)
     sentences = _sentences(content, separator)
     counts = Counter(
         len(fields) for rows in sentences for _, fields in rows if not fields[0].startswith("#")
@@ -309,23 +312,21 @@ def sorted_names(names: Iterable[str]) -> list[str]:
 
 
 def kind_of(model) -> str | None:
-    """What a model's labels are, "classes", "numbers" or "several"; None if it does not say.
+    """What a model's labels are, "classes", "numbers" or "several"; None if it does not say, or has
+    none. An embedder is measured on numbers: how alike two texts are.
 
-    As transformers has it, a head with one output and no `problem_type` gives a number.
+    model: a model, an `OnnxModel`, or a configuration, which is taken to be a classifier's.
     """
-    kinds = {
-        "regression": "numbers",
-        "multi_label_classification": "several",
-        "multi-label": "several",
-        "single_label_classification": "classes",
-        "classification": "classes",
-    }
-    config = getattr(model, "config", model)
-    told = getattr(config, "problem_type", None) or getattr(model, "task", None)
-    if told in kinds:
-        return kinds[told]
-    count = getattr(config, "num_labels", None)
-    return None if count is None else "numbers" if count == 1 else "classes"
+    if hasattr(model, "session"):
+        task = TASKS[model.task]
+    elif hasattr(model, "base_model"):
+        task = task_of(model)
+    elif hasattr(config := getattr(model, "config", model), "num_labels"):
+        task = task_named("ForSequenceClassification", config)
+    else:
+        return None
+    kind = next((kind for kind in (task.labels, *task.also) if kind in KINDS), None)
+    return "classes" if kind is None and task.name == "tokens" else kind
 
 
 def _kind(kind: str | None, model) -> str:
@@ -334,7 +335,13 @@ def _kind(kind: str | None, model) -> str:
     wanted = None if model is None else kind_of(model)
     if kind is not None and wanted is not None and kind != wanted:
         raise ValueError(f"kind: is {kind!r}, the model takes {wanted!r}")
-    if wanted == "numbers" and getattr(getattr(model, "config", model), "num_labels", 1) != 1:
+    if hasattr(model, "base_model") and wanted is None:
+        raise ValueError(
+            f"model: is for {task_of(model).name!r}, which takes no labels: label=None"
+        )
+    several = getattr(getattr(model, "config", model), "num_labels", 1) != 1
+    embeds = hasattr(model, "base_model") and task_of(model).name == "embedding"
+    if wanted == "numbers" and several and not embeds:
         raise ValueError("model: gives several numbers for a text, a file has one in a line")
     return kind or wanted or "classes"
 
@@ -366,7 +373,7 @@ def _with_labels(rows: list, labels: _Labels) -> tuple[list, list]:
 # --- the file as text ---
 
 
-def _decoded(file: str | Path, encoding: str | None) -> str:
+def decoded(file: str | Path, encoding: str | None) -> str:
     """The text of a file; `ValueError` names the first line that cannot be read."""
     try:
         path = Path(file)

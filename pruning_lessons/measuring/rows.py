@@ -123,7 +123,11 @@ class _Rows:
 
     def __init__(self, rows: list, features: Mapping, columns: dict, model, skip_bad: bool):
         self.rows, self.features, self.columns = rows, features, columns
-        self.model, self.skip_bad = model, skip_bad
+        self.kind = None if model is None else kind_of(model)
+        self.model = (
+            model if self.kind in ("classes", "several") else None
+        )  # whose labels have names
+        self.skip_bad = skip_bad
         self.bad: dict[int, str] = {}
         answers = [row["answers"] for row in rows if isinstance(row, Mapping) and "answers" in row]
         if all(answer is None for answer in answers):
@@ -218,11 +222,11 @@ class _Rows:
 
     def labels(self) -> tuple[list | None, list[str] | None]:
         """Labels of texts, with the names that they are places in, if these are known."""
-        values, kind = self.values(), None if self.model is None else kind_of(self.model)
+        values, kind = self.values(), self.kind
         shapes = {str: "names", Integral: "places", Real: "numbers"}
         shape_of = lambda value: next(
             (shape for type_, shape in shapes.items() if isinstance(value, type_)),
-            "lists" if hasattr(value, "__len__") else None,
+            "lists" if hasattr(value, "__len__") and not isinstance(value, Mapping) else None,
         )
         found = {shape_of(value) for value in values if value is not None}
         if not found:
@@ -297,7 +301,7 @@ class _Rows:
         known = {name: i for i, name in enumerate(names or [])}
         if text and names and are_generic(names):
             known |= {str(i): i for i in range(len(names))}
-        if text and not any(y in known for y in flat if isinstance(y, str)):
+        if text and names and not any(y in known for y in flat if isinstance(y, str)):
             raise ValueError(
                 f"rows: have the labels {_some(sorted_names({str(y) for y in flat}))}, the model "
                 f"has {_some(names)}: none is the same"

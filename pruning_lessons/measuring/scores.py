@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..models.anatomy import longest
+from ..models.batches import as_batch
 from ..models.state import at_rest
-from ..models.tasks import TASKS, Task, labels_of, outputs, task_of
+from ..models.tasks import TASKS, Task, check_labels, labels_of, outputs, task_of
 from . import metrics
 from .data import as_data, in_order_of, mask_tokens
 from .parallel import Parallel
@@ -67,15 +68,20 @@ def evaluate(model, tokenizer, data, batch_size: int = 64, reference=None) -> Ev
 
     Raises `ValueError` if data and model do not fit, or have no labels and no reference.
     """
+    if reference is not None:
+        _check_reference(model, reference)
     data = fitting(data, model).by_length()
     if not len(data):
         raise ValueError("data: has no sentences")
     reading = READINGS[_task(model).name]
-    found, right = _read(model, reading, tokenizer, data, batch_size)
+    found, right = answers_of(model, reading, tokenizer, data, batch_size)
     if reference is not None:
-        fitting(data, reference)
-        answers, _ = _read(reference, reading, tokenizer, data, batch_size)
+        answers, _ = answers_of(reference, reading, tokenizer, data, batch_size)
         right = [reading.as_right(answer) for answer in answers]
+    if _task(model).per_token and not any(map(len, found)):
+        raise ValueError(
+            "data: have nothing to answer: no word's label counts, or there is no piece to hide"
+        )
     judges = reading.judges if reference is None else reading.agreement or reading.judges
     right = reading.right(data, right)
     if right is None:
@@ -84,13 +90,17 @@ def evaluate(model, tokenizer, data, batch_size: int = 64, reference=None) -> Ev
     scores = {name: score for name, score in found_scores.items() if score is not None}
     main = next(iter(scores))
     by_language = {}
-    for language, places in _places_by_language(data).items():
+    for language, places in places_by_language(data).items():
+        if _task(model).per_token:  # a language may have nothing that counts
+            places = [i for i in places if found[i]]
+        if not places:
+            continue
         pick = lambda values: [values[i] for i in places]
         by_language[language] = judges[main](pick(found), pick(right), data.subset(places))
     return Evaluation(scores, by_language, len(data))
 
 
-def _places_by_language(data) -> dict[str, list[int]]:
+def places_by_language(data) -> dict[str, list[int]]:
     places: dict[str, list[int]] = {}
     for i, language in enumerate(data.languages):
         places.setdefault(language, []).append(i)
@@ -102,7 +112,10 @@ def fitting(data, model, name: str = "data"):
 
     Raises `ValueError`, naming `name`, if labels are of another kind or have other names.
     """
-    task, data = _task(model), as_data(data, model)
+    task = _task(model)
+    if not hasattr(model, "session"):
+        check_labels(model)
+    data = as_data(data, model)
     if "pairs" in task.also and getattr(data, "pairs", None) is not None:  # two texts, two vectors
         data = Parallel(data.sentences, data.pairs, data.languages, data.labels)
     if task.labels == "pieces":
@@ -126,18 +139,46 @@ def fitting(data, model, name: str = "data"):
     return in_order_of(data, names, name)
 
 
+def _check_reference(model, reference) -> None:
+    """`ValueError` unless the two answer the same question, in the same order of labels, and, where
+    one tokenizer is for both or pieces are the answers, with the same pieces.
+    """
+    onnx = [hasattr(m, "session") for m in (model, reference)]
+
+    def facts(m) -> dict:
+        served = hasattr(m, "session")
+        found = {"task": _task(m).name, "labels": m.labels if served else labels_of(m)}
+        if not any(onnx) or found["task"] == "fill-mask":
+            pieces = m.tokenizer.get_vocab_size() if served else m.config.vocab_size
+            found["number of word pieces"] = pieces
+        if found["task"] == "embedding":
+            width = m.session.get_outputs()[0].shape[-1] if served else m.config.hidden_size
+            found["width"] = width
+        return found
+
+    for (what, mine), theirs in zip(facts(model).items(), facts(reference).values()):
+        if mine != theirs:
+            raise ValueError(
+                f"reference: has {what} {str(theirs)[:200]}, must be that of the model: "
+                f"{str(mine)[:200]}"
+            )
+
+
 def _task(model) -> Task:
     return TASKS[model.task] if hasattr(model, "session") else task_of(model)
 
 
 @torch.inference_mode()
-def _read(model, reading: "Reading", tokenizer, data, batch_size: int) -> tuple[list, list | None]:
+def answers_of(
+    model, reading: "Reading", tokenizer, data, batch_size: int
+) -> tuple[list, list | None]:
     """The model's answer on every example, and the labels that the batches hold, if any."""
     task, onnx, found, right = _task(model), hasattr(model, "session"), [], []
     limit = model.max_length if onnx else longest(model)
     tokenizer = model.as_transformers() if onnx else tokenizer
     with at_rest(*([] if onnx else [model])):
         for batch in data.batches(tokenizer, batch_size, limit):
+            batch = batch if onnx else as_batch(model, batch)
             out = (
                 task.rows(torch.from_numpy(model.dense(batch)), batch)
                 if onnx
@@ -201,7 +242,9 @@ def _ranking(metric: Callable) -> Callable:
 
     def judge(found: list, right: list, data) -> float | None:
         groups, gains = data.sentences, _flat(right)
-        if data.pairs is None or len(set(groups)) > len(groups) / 2 or max(gains) <= 0:
+        if data.pairs is None or len(set(groups)) > len(groups) / 2:
+            return None
+        if max(gains) <= 0 or min(gains) < 0:  # no degrees of relevance
             return None
         return metric(_flat(found), gains, groups)
 
@@ -234,7 +277,7 @@ def _retrieval(found: list, right: list, data) -> float | None:
     english, foreign = (np.stack([vectors[i].numpy() for vectors in found]) for i in (0, 1))
     shares = [
         metrics.retrieval_accuracy(foreign[places], english[places])
-        for places in _places_by_language(data).values()
+        for places in places_by_language(data).values()
     ]
     return sum(shares) / len(shares)
 

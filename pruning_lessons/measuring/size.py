@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..models.anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
+from ..models.checks import whole_number
 from ..models.tasks import task_of
 from .tables import Table, table
 
@@ -99,7 +100,8 @@ def summary(model, length: int = 24) -> Summary:
     4·T·d·d_h + 2·T²·d_h, a neuron 2·T·d (Kwon et al. 2022, section 4.1); looking up embeddings
     costs none.
     """
-    d, size, T = model.config.hidden_size, head_size(model), length
+    layers_of(model)
+    d, size, T = model.config.hidden_size, head_size(model), whole_number("length", length)
     heads, neurons = heads_per_layer(model), neurons_per_layer(model)
     kinds = {
         "word embeddings": "word_embeddings",

@@ -62,6 +62,10 @@ class Data:
             raise ValueError(f"batch_size: is {batch_size!r}, must be a whole number, at least 1")
         limit = token_limit(tokenizer, max_length)
         self.check_tokenizer(tokenizer, limit)
+        if not callable(tokenizer):
+            raise TypeError(
+                f"tokenizer: is a {type(tokenizer).__name__}, must be a tokenizer of transformers"
+            )
         parts = (slice(i, i + batch_size) for i in range(0, len(self), batch_size))
         return (self.batch(tokenizer, part, limit) for part in parts)
 

@@ -32,6 +32,10 @@ WRAPPED = {
 }
 
 
+# A forward pass that gives what this package reads, whatever the configuration asks for besides.
+PLAINLY = dict(return_dict=True, output_attentions=False, output_hidden_states=False)
+
+
 def check_family(model_type: str, config=None) -> None:
     """`TypeError` unless models of this type have layers that we know how to cut."""
     if model_type.removeprefix("pruned-") not in FAMILIES:
@@ -47,7 +51,9 @@ def layers_of(model) -> nn.ModuleList:
     in another state than plain: compiled, wrapped, with adapters, quantised.
     """
     for attribute, state in WRAPPED.items():
-        if attribute in vars(model) or attribute in getattr(model, "_modules", ()):
+        if attribute in getattr(model, "__dict__", ()) or attribute in getattr(
+            model, "_modules", ()
+        ):
             raise TypeError(f"model: is {state}, must be plain: give model.{attribute}")
     config = getattr(model, "config", None)
     check_family(getattr(config, "model_type", type(model).__name__), config)
@@ -98,6 +104,12 @@ def kept_heads(model) -> list[list[int]]:
     return known if known is not None else [list(range(n)) for n in heads_per_layer(model)]
 
 
+def kept_layers(model) -> list[int]:
+    """The indices that its layers had before any pruning."""
+    known = getattr(model.config, "kept_layers", None)
+    return known if known is not None else list(range(len(layers_of(model))))
+
+
 def has_masks(model) -> bool:
     """Whether `torch.nn.utils.prune` holds zeros on any weight (`prune_weights` without
     `permanent`).
@@ -127,11 +139,12 @@ def without_masks(model):
 
 
 def longest(model) -> int:
-    """How many tokens the model reads. RoBERTa's positions begin after the padding's own."""
-    positions = model.config.max_position_embeddings
-    if model.config.model_type.removeprefix("pruned-") == "bert":
-        return positions
-    return positions - model.base_model.embeddings.padding_idx - 1
+    """How many tokens a model, or one of this configuration, reads. RoBERTa's positions begin after
+    the padding's own.
+    """
+    config = getattr(model, "config", model)
+    plain = config.model_type.removeprefix("pruned-") == "bert"
+    return config.max_position_embeddings - (0 if plain else config.pad_token_id + 1)
 
 
 def inputs_of(model, batch: dict) -> dict[str, torch.Tensor]:

@@ -16,11 +16,11 @@ from transformers import AutoTokenizer, XLMRobertaConfig
 from transformers.utils import logging
 
 from . import sentence_files
-from .anatomy import FAMILIES
+from .anatomy import FAMILIES, longest
 from .families import AUTO_CLASSES
 from .files import ASSETS
 from .sentence_files import Pooling, pooling_of
-from .stored import PROBLEMS, READ, SHARDS, Stored, longest, read_stored, refused
+from .stored import PROBLEMS, READ, SHARDS, Stored, read_stored, refused
 from .tasks import TASKS, Task, task_named
 
 EMBEDDED, EMBEDDER = ASSETS / "checkpoint", ASSETS / "embedder"
@@ -295,8 +295,13 @@ def _set_pooling(stored: Stored, config) -> None:
             f"checkpoint: {stored.name!r} has pooling {config.pooling!r}, must be 'mean' or 'cls'"
         )
     for name, default in (("normalize", True), ("prompts", {})):
-        if not hasattr(config, name):
+        if getattr(config, name, None) is None:
             setattr(config, name, default)
+    sentence_files.check_prompts(config.prompts, f"checkpoint: {stored.name!r} has")
+    if not isinstance(config.normalize, bool):
+        raise ValueError(
+            f"checkpoint: {stored.name!r} has normalize {config.normalize!r}, must be true or false"
+        )
 
 
 def _check_report(report: dict, stored: Stored, model, task: Task, drawn: bool) -> None:

@@ -250,6 +250,15 @@ def _locks(descriptor: int, shared: bool, patience: float) -> bool | None:
             return None
 
 
+def as_folder(folder, name: str = "folder") -> Path:
+    """The path; `TypeError` or `ValueError` for what is none."""
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"{name}: is a {type(folder).__name__}, must be the path of a folder")
+    if "\0" in str(folder) or not str(folder):
+        raise ValueError(f"{name}: is {str(folder)!r}, must be the path of a folder")
+    return Path(folder)
+
+
 def read_whole(
     folder: Path, state: Callable[[], Hashable], read: Callable[[], Found]
 ) -> Found | None:

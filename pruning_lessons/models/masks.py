@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
+from .checks import share
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,22 @@ class Masks:
         return f"Masks(keep {shares})"
 
 
+def check_masks(masks, model) -> None:
+    """`TypeError` or `ValueError` unless these are masks, and fit `model`."""
+    if not isinstance(masks, Masks):
+        raise TypeError(
+            f"masks: is a {type(masks).__name__}, must be Masks, such as select() gives"
+        )
+    masks.check(model)
+
+
 def random_masks(model, keep: float, even: bool = False, seed: int = 0) -> Masks:
     """Masks that keep a share `keep` (0 to 1) of the heads and of the neurons, drawn at random; all
     layers stay.
 
     With `even` every layer keeps the same number; otherwise the draw is over all layers at once.
     """
-    if not 0 <= keep <= 1:
-        raise ValueError(f"keep: is {keep}, must be a share between 0 and 1")
+    share("keep", keep)
     generator = torch.Generator().manual_seed(seed)
 
     def draw(counts: list[int]) -> Tensor:
@@ -167,7 +176,7 @@ def masked(model, masks: Masks) -> Iterator[None]:
 
     Raises `TypeError` or `ValueError` if the masks do not fit the model.
     """
-    masks.check(model)
+    check_masks(masks, model)
     parameter = next(model.parameters())
     as_factors = lambda mask: mask.to(parameter.device, parameter.dtype)
     with hooked(

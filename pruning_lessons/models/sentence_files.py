@@ -105,7 +105,7 @@ def pooling_of(files: dict) -> Pooling | None:
     mode = pooling.get("pooling_mode") or [
         mode for switch, mode in SWITCHES.items() if pooling.get(switch)
     ]
-    modes = [mode] if isinstance(mode, str) else list(mode) or ["mean"]
+    modes = [mode] if not isinstance(mode, list) else mode or ["mean"]
     if modes not in (["mean"], ["cls"]):
         raise ValueError(f"the pooling is {' and '.join(map(str, modes))}, must be mean or cls")
     if pooling.get("include_prompt") is False:
@@ -113,17 +113,24 @@ def pooling_of(files: dict) -> Pooling | None:
     taken = _nested(length, "modality_config", "text", "method_output_name")
     if taken not in (None, "last_hidden_state"):
         raise ValueError(f"the pooling is over {taken!r}, must be over 'last_hidden_state'")
-    prompts = said.get("prompts") or {}
-    if not all(isinstance(text, str) for text in prompts.values()):
-        raise ValueError(f"{PROMPTS} has prompts that are no texts")
+    prompts, longest = said.get("prompts") or {}, length.get("max_seq_length")
+    check_prompts(prompts, f"{PROMPTS} has")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise ValueError(f"{LENGTH} has max_seq_length {longest!r}, must be a whole number above 0")
     return Pooling(
         modes[0],
         kinds[-1] == "Normalize",
         prompts,
         said.get("default_prompt_name"),
-        length.get("max_seq_length"),
+        longest,
         bool(length.get("do_lower_case")),
     )
+
+
+def check_prompts(prompts, whose: str) -> None:
+    """`ValueError` unless these are texts by their names."""
+    if not isinstance(prompts, dict) or not all(isinstance(p, str) for p in prompts.values()):
+        raise ValueError(f"{whose} prompts {str(prompts)[:60]}, must have texts by their names")
 
 
 def _nested(content, *names: str):

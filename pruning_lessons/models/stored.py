@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoTokenizer
 
 from . import sentence_files
-from .anatomy import FAMILIES, check_family
+from .anatomy import FAMILIES, check_family, longest
 from .files import read_whole, versions
 from .four_bits import read_four_bits
 
@@ -260,12 +260,6 @@ def _tokenizer(folder: Path, config, name: str):
     known = tokenizer.model_max_length
     tokenizer.model_max_length = min(known, longest(config))
     return tokenizer
-
-
-def longest(config) -> int:
-    """The most tokens that a model of this configuration has positions for."""
-    plain = config.model_type.removeprefix("pruned-") == "bert"
-    return config.max_position_embeddings - (0 if plain else config.pad_token_id + 1)
 
 
 def check_tokenizer(tokenizer, config, whose: str) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .anatomy import inputs_of, layers_of
+from .anatomy import PLAINLY, inputs_of, layers_of
 from .families import PRUNED_CLASS
 
 IGNORED = -100  # the label of what does not count, as in transformers
@@ -31,6 +31,17 @@ class Categorical:
     def shape(self, out: Tensor) -> torch.Size:
         """The shape of targets."""
         return out.shape[:-1]
+
+    def wrong(self, out: Tensor, targets: Tensor) -> str | None:
+        """What is wrong with targets of the right shape, in words; None if nothing is."""
+        if targets.is_floating_point():
+            return f"are {targets.dtype}, must be whole numbers (classes)"
+        known = targets[targets != IGNORED]
+        if known.numel() and int(known.max()) >= out.shape[-1]:
+            return f"go up to {int(known.max())}, the model has {out.shape[-1]} classes"
+        if known.numel() and int(known.min()) < 0:
+            return f"go down to {int(known.min())}, must be at least 0, or {IGNORED} to be left out"
+        return None
 
     def nll(self, out: Tensor, targets: Tensor) -> Tensor:
         """-log p of the targets: (...); 0 where they are ignored."""
@@ -62,6 +73,9 @@ class Bernoulli:
     def shape(self, out: Tensor) -> torch.Size:
         return out.shape
 
+    def wrong(self, out: Tensor, targets: Tensor) -> str | None:
+        return None if ((targets >= 0) & (targets <= 1)).all() else "must be from 0 to 1"
+
     def nll(self, out: Tensor, targets: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(out, targets.to(out.dtype), reduction="none")
 
@@ -91,6 +105,9 @@ class Gaussian:
 
     def shape(self, out: Tensor) -> torch.Size:
         return out.shape
+
+    def wrong(self, out: Tensor, targets: Tensor) -> str | None:
+        return None if targets.isfinite().all() else "must be finite numbers"
 
     def nll(self, out: Tensor, targets: Tensor) -> Tensor:
         """-log p without the part that depends on the variance alone: (...)."""
@@ -149,7 +166,7 @@ class Task:
         if self.per_token:
             return dense[where]
         if self.head is _places:
-            return dense.masked_fill(~where[:, None], NOWHERE)
+            return _only(dense, where)
         return F.normalize(dense, dim=-1) if self.head is _vector else dense
 
     def targets(self, batch: dict, out: Tensor) -> Tensor:
@@ -165,18 +182,17 @@ class Task:
         elif labels.dim() == 1 and wanted == (len(labels), 1):
             labels = labels[:, None]  # one number an example
         self._check_shape(labels, wanted)
-        if isinstance(self.distribution, Categorical):
-            if labels.is_floating_point():
-                raise ValueError(
-                    f"batches: labels are {labels.dtype}, must be whole numbers (classes) "
-                    f"for task {self.name!r}"
-                )
-            if labels.numel() and int(labels.max()) >= out.shape[-1]:
-                raise ValueError(
-                    f"batches: labels go up to {int(labels.max())}, the model has "
-                    f"{out.shape[-1]} classes for task {self.name!r}"
-                )
-        return labels
+        wrong = self.distribution.wrong(out, labels) or self._misplaced(labels, batch)
+        if wrong:
+            raise ValueError(f"batches: labels {wrong} for task {self.name!r}")
+        return labels if labels.is_floating_point() else labels.long()
+
+    def _misplaced(self, labels: Tensor, batch: dict) -> str | None:
+        if self.head is not _places:
+            return None
+        can = self.where(batch).to(labels.device).gather(1, labels.long().clamp(min=0))
+        fits = (can | (labels == IGNORED)).all()
+        return None if fits else f"stand where no answer can be, must be {IGNORED} there"
 
     def _check_shape(self, labels: Tensor, wanted: torch.Size) -> None:
         if labels.shape != wanted:
@@ -220,7 +236,7 @@ class Task:
         KL of classes, summed over labels or places; the squared error; 1 - cos of vectors.
         """
         rows = self.distribution.divergence(theirs, mine)
-        return rows.reshape(len(rows), -1).sum(1)
+        return rows.flatten(1).sum(1) if rows.dim() > 1 else rows
 
     def soft_loss(self, theirs: Tensor, mine: Tensor, temperature: float) -> Tensor:
         """T²·mean divergence of both softened by the temperature: ().
@@ -245,7 +261,13 @@ def _tokens(model, hidden: Tensor, where: Tensor) -> Tensor:
 def _places(model, hidden: Tensor, where: Tensor) -> Tensor:
     """(B, 2, T): logits of the answer's first and last token; none where no answer can be."""
     logits = model.qa_outputs(hidden).transpose(1, 2)
-    return logits.masked_fill(~where[:, None], NOWHERE)
+    return _only(logits, where)
+
+
+def _only(logits: Tensor, where: Tensor) -> Tensor:
+    """Logits (B, 2, T) where an answer can be; half precision has no number like `NOWHERE`."""
+    nowhere = max(NOWHERE, torch.finfo(logits.dtype).min / 2)
+    return logits.masked_fill(~where[:, None], nowhere)
 
 
 def _pieces(model, hidden: Tensor, where: Tensor) -> Tensor:
@@ -326,7 +348,7 @@ def task_named(architecture: str, config) -> Task:
 
 def hidden_states(model, batch: dict) -> Tensor:
     """The last layer's hidden states, (B, T, d)."""
-    return model.base_model(**inputs_of(model, batch)).last_hidden_state
+    return model.base_model(**inputs_of(model, batch), **PLAINLY).last_hidden_state
 
 
 def outputs(model, batch: dict) -> Tensor:
@@ -374,8 +396,20 @@ def labels_of(model) -> list[str] | None:
     """The names of the labels in the order of the outputs; None where outputs have no names."""
     if task_of(model).kind not in (_TEXTS, "ForTokenClassification"):
         return None
-    names = {int(i): name for i, name in model.config.id2label.items()}
+    names = {int(i): str(name) for i, name in model.config.id2label.items()}
     return [names.get(i, f"LABEL_{i}") for i in range(model.config.num_labels)]
+
+
+def check_labels(model) -> None:
+    """`ValueError` unless outputs that have names have names of their own, for each one."""
+    if labels_of(model) is None:
+        return
+    names = {int(i): str(name) for i, name in model.config.id2label.items()}
+    if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
+        raise ValueError(
+            f"model: has the labels {dict(list(names.items())[:5])} in its config, must have "
+            f"different names for 0 to {len(names) - 1} (id2label)"
+        )
 
 
 def _short(value) -> str:

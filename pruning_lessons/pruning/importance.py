@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..models.anatomy import embed, head_size, heads_per_layer, layers_of, neurons_per_layer
+from ..models.anatomy import (
+    embed,
+    head_size,
+    heads_per_layer,
+    layers_of,
+    neurons_per_layer,
+    without_masks,
+)
+from ..models.batches import as_batches
 from ..models.masks import Masks, gates, hooked
 from ..models.state import at_rest
 from ..models.tasks import finish, outputs, task_of
@@ -65,26 +73,34 @@ def importance(
     - `random`: uniform numbers from `seed`
 
     Raises `ValueError` for an unknown method or kind of targets, for no data where data are needed,
-    and for labels that are none of the model's task.
+    for labels that are none of the model's task, for batches that are not the model's (see
+    `as_batches`), and where scores come out as no numbers.
     """
     for name, value, known in (("method", method, METHODS), ("targets", targets, TARGETS)):
         if value not in known:
             raise ValueError(f"{name}: is {value!r}, must be one of {known}")
     layers_of(model)
     if method in ("magnitude", "random"):
-        return _magnitude(model) if method == "magnitude" else _random(model, seed)
-    batches = [] if batches is None else list(batches)
+        return _magnitude(without_masks(model)) if method == "magnitude" else _random(model, seed)
+    batches = as_batches(model, batches, labels=method != "activation" and targets != "drawn")
     if not batches:
         raise ValueError(f"batches: is empty, must hold at least one batch for method={method!r}")
     with at_rest(model):
         examples = _Examples(model, batches, targets, seed, tqdm(desc=method, disable=not progress))
-        if method == "activation":
-            return _activation(model, examples)
-        return (
-            _leave_one_out(model, examples)
-            if method == "leave_one_out"
-            else _gradients(model, examples, method)
-        )
+        run = {"activation": _activation, "leave_one_out": _leave_one_out}.get(method, _gradients)
+        return _finite(run(model, examples, method))
+
+
+def _finite(scores: Scores) -> Scores:
+    """`ValueError` for numbers that are none: half precision overflows, weights may be NaN."""
+    unscored = scores.method == "leave_one_out"
+    for name in ("heads", "layers") if unscored else ("heads", "neurons", "layers"):
+        if not getattr(scores, name).isfinite().all():
+            raise ValueError(
+                f"model: gives NaN or infinite scores of {name}: has it such weights, or is it in "
+                "half precision (model.float())?"
+            )
+    return scores
 
 
 class _Examples:
@@ -117,10 +133,11 @@ def _gradients(model, examples: _Examples, method: str) -> Scores:
     for batch in examples:
         with gates(model, examples=len(batch["input_ids"])) as gate:
             out = outputs(model, batch)
-            task.distribution.nll(out, examples.wanted(batch, out)).sum().backward()
-        found.append(
-            [g.grad.float().cpu().transpose(0, 1) for g in (gate.heads, gate.neurons, gate.layers)]
-        )
+            loss = task.distribution.nll(out, examples.wanted(batch, out)).sum()
+        gated = (gate.heads, gate.neurons, gate.layers)
+        if len(gate.layers):
+            gated = torch.autograd.grad(loss, gated)
+        found.append([g.detach().float().cpu().transpose(0, 1) for g in gated])
     heads, neurons, layers = (torch.cat(part) for part in zip(*found))  # (examples, layers, parts)
     mean = lambda g: (g.square() if method == "fisher" else g.abs()).mean(0)
     return Scores(mean(heads), mean(neurons), mean(layers)[:, 0], method, (heads, neurons))
@@ -135,7 +152,7 @@ def _blank(model) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _activation(model, examples: _Examples) -> Scores:
+def _activation(model, examples: _Examples, method: str) -> Scores:
     heads, neurons = _blank(model)
     tokens, size = 0, head_size(model)
     for batch in examples:
@@ -154,11 +171,11 @@ def _activation(model, examples: _Examples) -> Scores:
             neurons[i, : len(norms)] += norms.cpu()
             x = layer.output(active, middle)
     influence = block_influence(model, examples.batches)
-    return Scores(heads / tokens, neurons / tokens, influence, "activation")
+    return Scores(heads / tokens, neurons / tokens, influence, method)
 
 
 @torch.no_grad()
-def _leave_one_out(model, examples: _Examples) -> Scores:
+def _leave_one_out(model, examples: _Examples, method: str) -> Scores:
     """Exact, with the hidden states below the part computed once."""
     (heads, neurons), n = _blank(model), 0
     layers, like = torch.zeros(len(layers_of(model))), next(model.parameters())
@@ -187,7 +204,7 @@ def _leave_one_out(model, examples: _Examples) -> Scores:
                 factors[i, head] = 0
                 with hooked(model, factors, *whole[1:]):
                     heads[i, head] += cost(i, before[i])
-    return Scores(heads / n, torch.full_like(neurons, torch.nan), layers / n, "leave_one_out")
+    return Scores(heads / n, torch.full_like(neurons, torch.nan), layers / n, method)
 
 
 @torch.no_grad()

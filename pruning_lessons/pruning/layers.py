@@ -3,12 +3,14 @@ layers.
 """
 
 from collections.abc import Iterable
+from numbers import Integral
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..models.anatomy import embed, layers_of
+from ..models.batches import as_batches
 from ..models.masks import Masks
 from ..models.state import at_rest
 
@@ -19,11 +21,18 @@ def layer_masks(model, drop: Iterable[int]) -> Masks:
     """Masks that remove the layers `drop` and nothing else. `ValueError` for a layer that is not
     there, or twice.
     """
-    masks, drop = Masks.keep_all(model), list(drop)
+    masks = Masks.keep_all(model)
     n = len(masks.layers)
-    if len(set(drop)) < len(drop) or not all(isinstance(i, int) and 0 <= i < n for i in drop):
-        raise ValueError(f"drop: is {drop}, must be different whole numbers from 0 to {n - 1}")
-    masks.layers[drop] = False
+    drop = drop.tolist() if hasattr(drop, "tolist") else drop
+    listed = isinstance(drop, Iterable)
+    places = list(drop) if listed else []
+    fits = lambda i: isinstance(i, Integral) and not isinstance(i, bool) and 0 <= i < n
+    if not listed or not all(map(fits, places)) or len(set(places)) < len(places):
+        raise ValueError(
+            f"drop: is {places if listed else drop!r}, must be different whole numbers from 0 to "
+            f"{n - 1}"
+        )
+    masks.layers[[int(i) for i in places]] = False
     return masks
 
 
@@ -44,7 +53,7 @@ def layers_to_drop(
     where they are needed.
     """
     count = len(layers_of(model))
-    if not isinstance(n, int) or not 0 <= n <= count:
+    if not isinstance(n, Integral) or isinstance(n, bool) or not 0 <= n <= count:
         raise ValueError(
             f"n: is {n!r}, must be a whole number from 0 to the model's {count} layers"
         )
@@ -59,7 +68,7 @@ def layers_to_drop(
         return (downwards[::2] + downwards[1::2])[:n]
     if method == "random":
         return torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()[:n]
-    batches = [] if batches is None else list(batches)
+    batches = as_batches(model, batches)
     if not batches:
         raise ValueError(
             "batches: is empty, must hold at least one batch for method='block_influence'"
@@ -76,6 +85,7 @@ def block_influence(model, batches: Iterable[dict]) -> Tensor:
     T), at least one.
     """
     influence, tokens = torch.zeros(len(layers_of(model))), 0
+    batches = as_batches(model, batches)
     with at_rest(model):
         for batch in batches:
             x, bias = embed(model, batch)  # (B, T, d)

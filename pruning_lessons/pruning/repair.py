@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from ..models.anatomy import copied, embed, has_masks, layers_of
+from ..models.anatomy import copied, embed, has_masks, kept_heads, kept_layers, layers_of
+from ..models.batches import as_batches
+from ..models.checks import share
 from ..models.state import at_rest
 from ..models.tasks import check_partners, outputs, task_of
 
@@ -48,13 +50,16 @@ def repair(
     if has_masks(pruned):
         raise ValueError("pruned: has weight masks, must have none: a refit would fill the zeros")
     check_partners(pruned, original, "pruned", "original")
-    batches = list(batches)
+    places = _places(pruned, original)
+    if not 0 < share("held_out", held_out) < 1:
+        raise ValueError(f"held_out: is {held_out!r}, must be a share above 0 and below 1")
+    ridges = _checked_ridges(ridges)
+    batches = as_batches(original, batches)
     if len(batches) < 2:
         raise ValueError(
             f"batches: are {len(batches)}, must be at least 2: some are held out to choose the "
             f"ridge"
         )
-    places = _places(pruned, original)
     if not places:
         return copied(pruned)
     every = max(2, round(1 / held_out))
@@ -81,12 +86,27 @@ def repair(
 
 def _places(pruned, original) -> list[int]:
     """The original's index of every layer of the pruned model."""
-    n = len(layers_of(original))
-    known = getattr(original.config, "kept_layers", None) or list(range(n))
-    mine = getattr(pruned.config, "kept_layers", None) or list(range(len(layers_of(pruned))))
-    if pruned.config.hidden_size != original.config.hidden_size or not set(mine) <= set(known):
-        raise ValueError("pruned: must be what prune(original, masks) gave")
-    return [known.index(place) for place in mine]
+    known, mine = kept_layers(original), kept_layers(pruned)
+    if set(mine) <= set(known):
+        places, heads = [known.index(place) for place in mine], kept_heads(original)
+        fits = (set(own) <= set(heads[place]) for own, place in zip(kept_heads(pruned), places))
+        sizes = {model.config.num_attention_heads for model in (pruned, original)}
+        if len(sizes) == 1 and all(fits):
+            return places
+    raise ValueError(
+        "pruned: has layers or heads that original has not, must be what prune(original, masks) "
+        "gave"
+    )
+
+
+def _checked_ridges(ridges) -> tuple[float, ...]:
+    try:
+        found = tuple(float(ridge) for ridge in ridges)
+    except (TypeError, ValueError):
+        found = ()
+    if not found or not all(0 <= ridge < float("inf") for ridge in found):
+        raise ValueError(f"ridges: is {ridges!r}, must be numbers of at least 0, one or more")
+    return found
 
 
 class _States:

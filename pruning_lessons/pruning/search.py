@@ -14,6 +14,9 @@ from ..measuring.data import Texts
 from ..measuring.scores import fitting
 from ..measuring.tables import Table
 from ..models.anatomy import embed, layers_of, longest
+from ..models.batches import as_batches
+from ..models.checks import number, whole_number
+from ..models.files import as_folder
 from ..models.journal import Journal, digest, put_back, weights
 from ..models.masks import Masks
 from ..models.state import at_rest
@@ -108,6 +111,7 @@ def greedy_layer_pruning(
     not fit the data, `drop` is not from 1 to L - 1, or the folder is that of another search. An
     interrupt says what is removed so far.
     """
+    number("memory", memory)
     count, data = _checked(model, data, drop, objective)
     if recover is not None and not callable(recover) or recover_each and recover is None:
         raise ValueError(
@@ -305,10 +309,9 @@ class _Greedy:
 def _checked(model, data, drop: int, objective: str) -> tuple[int, Texts]:
     """The number of layers, and data in the order of the model's labels, if a search can start."""
     count = len(layers_of(model))
-    if not isinstance(drop, int) or not 1 <= drop < count:
-        raise ValueError(
-            f"drop: is {drop!r}, must be a whole number from 1 to {count - 1} (of {count} layers)"
-        )
+    if count < 2:
+        raise ValueError(f"model: has {count} layers, must have at least 2 to do without one")
+    whole_number("drop", drop, 1, count - 1)
     if objective not in OBJECTIVES:
         raise ValueError(f"objective: is {objective!r}, must be one of {sorted(OBJECTIVES)}")
     data = fitting(data, model)
@@ -319,12 +322,16 @@ def _checked(model, data, drop: int, objective: str) -> tuple[int, Texts]:
 
 def _batches(model, tokenizer, data) -> list[dict]:
     """Sentences of like length together; without labels, what the whole model says of them."""
-    batches = list(data.by_length().batches(tokenizer, 64, longest(model)))
+    made = data.by_length().batches(tokenizer, 64, longest(model))
+    batches = as_batches(model, made, labels=True)
     with at_rest(model):
         return with_reference(model, batches)
 
 
 def _journal(resume, model, batches: list[dict], settings: dict, state: dict) -> Journal:
+    if resume is not None:
+        as_folder(resume, "resume")
+
     def same() -> dict:
         return {
             "model": digest(model.state_dict().values()),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..measuring.size import encoder_macs, unit_macs
 from ..models.anatomy import heads_per_layer, layers_of, neurons_per_layer
+from ..models.checks import share, whole_number
 from ..models.masks import Masks
 from .importance import Scores
 from .latency_table import LatencyTable, between, latency_table
@@ -41,6 +42,7 @@ def select(
     scores do not fit the model or hold NaN.
     """
     heads, neurons = heads_per_layer(model), neurons_per_layer(model)
+    whole_number("length", length)
     _check(scores, model, keep_macs, keep_heads, keep_neurons, max_latency_ms, even, multiple)
     choice = _Choice(scores, heads, neurons, even, multiple)
     if max_latency_ms is not None:
@@ -63,6 +65,8 @@ def _check(
     scores, model, keep_macs, keep_heads, keep_neurons, max_latency_ms, even, multiple
 ) -> None:
     wanted = Masks.keep_all(model)
+    if not isinstance(scores, Scores):
+        raise TypeError(f"scores: is a {type(scores).__name__}, must be Scores, from importance()")
     for name in ("heads", "neurons"):
         found = getattr(scores, name)
         if found.shape != getattr(wanted, name).shape:
@@ -75,19 +79,20 @@ def _check(
         raise ValueError(
             "budget: give keep_macs, or max_latency_ms, or keep_heads and keep_neurons"
         )
-    if keep_macs is not None and not 0 < keep_macs <= 1:
-        raise ValueError(f"keep_macs: is {keep_macs}, must be a share above 0, at most 1")
+    if keep_macs is not None:
+        share("keep_macs", keep_macs, zero=False)
     n = max(len(layers_of(model)), 1)
     for name, value, most in (
         ("keep_heads", keep_heads, sum(heads_per_layer(model))),
         ("keep_neurons", keep_neurons, sum(neurons_per_layer(model))),
     ):
-        if value is not None and not 0 <= value <= most:
-            raise ValueError(f"{name}: is {value}, must be from 0 to {most}")
+        if value is not None:
+            whole_number(name, value, 0, most)
         if value is not None and even and value % n:
             raise ValueError(f"{name}: is {value}, must be a multiple of {n} layers with even=True")
-    if multiple < 1:
-        raise ValueError(f"multiple: is {multiple}, must be at least 1")
+    whole_number("multiple", multiple)
+    if max_latency_ms is not None and not 0 < max_latency_ms < math.inf:
+        raise ValueError(f"max_latency_ms: is {max_latency_ms}, must be a time above 0")
     if max_latency_ms is not None and even:
         raise ValueError("even: a latency budget chooses per layer, so even must be False")
     for name, count in (("heads", keep_heads), ("neurons", keep_neurons)):

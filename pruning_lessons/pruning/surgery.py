@@ -12,7 +12,7 @@ from ..models.anatomy import (
     without_masks,
 )
 from ..models.families import PRUNED_CLASS, build_empty
-from ..models.masks import Masks
+from ..models.masks import Masks, check_masks
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def prune(model, masks: Masks):
     is not touched. Raises `TypeError` or `ValueError` if the masks do not fit, before anything is
     copied.
     """
-    masks.check(model)
+    check_masks(masks, model)
     model = without_masks(model)
     model_class = PRUNED_CLASS.get(type(model), type(model))
     if model_class not in PRUNED_CLASS.values():

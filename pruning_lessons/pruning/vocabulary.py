@@ -14,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from ..measuring.tables import Table
+from ..measuring.texts import Texts
 from ..models.anatomy import copied, layers_of
 from ..models.checkpoints import quiet
 
@@ -159,11 +160,11 @@ def _chosen(spec: dict, tokenizer, pieces: dict[int, str], keep) -> set[int]:
     """The ids that are asked for, by texts or as they are."""
     if isinstance(keep, (str, bytes)) or not isinstance(keep, Iterable):
         raise ValueError(f"keep: is {_named(keep)}, must be a list of texts or of ids")
-    keep = list(keep)
+    keep = keep.tolist() if hasattr(keep, "tolist") else list(keep)
     if not keep:
         raise ValueError("keep: is empty, must hold texts or ids of pieces")
     if all(isinstance(item, str) for item in keep):
-        return _pieces_of(spec, tokenizer, keep)
+        return _pieces_of(spec, tokenizer, Texts(keep).sentences)
     wrong = [
         i for i in keep if isinstance(i, bool) or not isinstance(i, Integral) or i not in pieces
     ]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..models.anatomy import embed
-from ..models.tasks import finish, outputs, task_of
+from ..models.tasks import IGNORED, finish, outputs, task_of
 from .layers import run_layers
 
 
@@ -144,6 +144,7 @@ def answers(model, hidden: Tensor, batch: dict) -> Tensor:
     it. Where answers are no classes none is right.
     """
     task, out = task_of(model), finish(model, hidden, batch).double()
+    answered = len(out)
     distribution, reference = task.distribution, batch.get("reference")
     if reference is not None:
         wanted, losses = distribution.answer(reference), task.divergence(reference.double(), out)
@@ -152,6 +153,8 @@ def answers(model, hidden: Tensor, batch: dict) -> Tensor:
         losses = distribution.nll(out, wanted)
     right = torch.nan
     if distribution.discrete:
-        same = (distribution.answer(out) == wanted).double()
-        right = same.reshape(len(out), -1).mean(1).sum().item()
-    return torch.tensor([right, losses.sum().item(), len(out)], dtype=torch.float64)
+        known = wanted != IGNORED
+        places = max(known.numel() // max(len(out), 1), 1)  # start and end; labels
+        right = ((distribution.answer(out) == wanted) & known).sum().item() / places
+        answered = known.sum().item() / places
+    return torch.tensor([right, losses.sum().item(), answered], dtype=torch.float64)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from ..measuring.tables import Table
-from ..models.anatomy import MATRICES, copied, inputs_of, layers_of
+from ..models.anatomy import MATRICES, PLAINLY, copied, inputs_of, layers_of
+from ..models.batches import as_batches
+from ..models.checks import share, whole_number
 from ..models.state import at_rest
 
 SCOPES = ("global", "layer", "matrix")
@@ -45,7 +47,7 @@ def prune_weights(
     their zeros. Raises `ValueError` if a choice is unknown or out of range, before any copy.
     """
     _check(model, sparsity, scope, pattern, method)
-    batches = [] if batches is None else list(batches)
+    batches = as_batches(model, batches if method == "wanda" else None)
     if method == "wanda" and not batches:
         raise ValueError("batches: is empty, must hold at least one batch for method='wanda'")
     pruned = copied(model)
@@ -79,11 +81,13 @@ def _check(model, sparsity, scope, pattern, method) -> None:
             raise ValueError(f"{name}: is {value!r}, must be one of {known}")
     if (pattern is None) == (sparsity is None):
         raise ValueError("sparsity: give it, or pattern=(N, M), and not both")
-    if sparsity is not None and not 0 <= sparsity <= 1:
-        raise ValueError(f"sparsity: is {sparsity}, must be a share from 0 to 1")
+    if sparsity is not None:
+        share("sparsity", sparsity)
     widths = {matrix.in_features for _, matrix in _matrices(model)}
     if pattern is not None:
-        keep, of = pattern
+        if not isinstance(pattern, tuple | list) or len(pattern) != 2:
+            raise ValueError(f"pattern: is {pattern!r}, must be (N, M): N of every M weights stay")
+        keep, of = (whole_number("pattern", value, 0) for value in pattern)
         if not 0 <= keep <= of or of < 1:
             raise ValueError(
                 f"pattern: is {pattern}, must be (N, M) with 0 ≤ N ≤ M: N of every M weights stay"
@@ -161,7 +165,7 @@ def _input_norms(model, batches: list[dict]) -> dict[str, Tensor]:
             for batch in batches:
                 inputs = inputs_of(model, batch)
                 real[0] = inputs["attention_mask"].bool()
-                model.base_model(**inputs)
+                model.base_model(**inputs, **PLAINLY)
     finally:
         for handle in handles:
             handle.remove()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -20,7 +21,10 @@ from tqdm.auto import tqdm
 from ..measuring.data import Texts
 from ..measuring.scores import evaluate, fitting
 from ..measuring.tables import Table
-from ..models.anatomy import layers_of, longest
+from ..models.anatomy import kept_layers, layers_of, longest
+from ..models.batches import as_batches
+from ..models.checks import number, share, whole_number
+from ..models.files import as_folder
 from ..models.journal import Journal, digest, put_back, weights
 from ..models.state import at_rest
 from ..models.tasks import check_partners, outputs, task_of
@@ -137,27 +141,23 @@ def distill(
     Raises also `ValueError` for a temperature that is not above 0, weights out of range, a map out
     of range, and models that do not answer the same question about the same words.
     """
-    known = getattr(student.config, "kept_layers", None) or list(range(len(layers_of(student))))
-    n = len(layers_of(teacher))
+    count, n = len(layers_of(student)), len(layers_of(teacher))
     if layer_map is None:
-        layer_map = {
-            i: (known[i + 1] - 1 if i + 1 < len(known) else n - 1) for i in range(len(known))
-        }
-    if temperature <= 0 or not 0 <= (alpha or 0) <= 1 or hidden < 0:
-        raise ValueError(
-            f"temperature, alpha, hidden: are {temperature}, {alpha}, {hidden}, must be above 0, "
-            "from 0 to 1, at least 0"
-        )
+        layer_map = _layer_map(student, teacher)
+    temperature, hidden = number("temperature", temperature, above=True), number("hidden", hidden)
+    alpha = None if alpha is None else share("alpha", alpha)
+    if student is teacher:
+        raise ValueError("student: is the teacher itself, must be another model")
     check_partners(student, teacher, "student", "teacher")
     task, data = task_of(student), fitting(data, student)
     if alpha is None:
         alpha = 0.5 if labelled(data, task) else 0.0
     if alpha and not labelled(data, task):
         raise ValueError(f"alpha: is {alpha}, must be 0 or None where data have no labels")
-    if not all(0 <= s < len(known) and 0 <= t < n for s, t in layer_map.items()):
-        raise ValueError(
-            f"layer_map: is {layer_map}, must map from 0..{len(known) - 1} to 0..{n - 1}"
-        )
+    pairs = layer_map.items() if isinstance(layer_map, dict) else [(None, None)]
+    inside = lambda i, most: isinstance(i, Integral) and 0 <= i < most
+    if not all(inside(s, count) and inside(t, n) for s, t in pairs):
+        raise ValueError(f"layer_map: is {layer_map}, must map from 0..{count - 1} to 0..{n - 1}")
 
     def loss(batch: dict) -> Tensor:
         teacher.to(batch["input_ids"].device)  # nothing to do after the first time
@@ -204,6 +204,20 @@ def distill(
         teacher.to(device)
 
 
+def _layer_map(student, teacher) -> dict[int, int]:
+    """Each of the student's layers with the teacher's last before the next that it kept; spread
+    evenly, if it was not cut from the teacher.
+    """
+    mine, theirs = kept_layers(student), kept_layers(teacher)
+    if not theirs:
+        return {}
+    if set(mine) <= set(theirs):
+        ends = [theirs.index(place) - 1 for place in mine[1:]] + [len(theirs) - 1] * bool(mine)
+    else:
+        ends = [max(0, (i + 1) * len(theirs) // len(mine) - 1) for i in range(len(mine))]
+    return dict(enumerate(ends))
+
+
 @contextmanager
 def _states(model) -> Iterator[list[Tensor]]:
     """Collects every layer's output (batch, T, d) of the forward passes inside the `with`."""
@@ -233,12 +247,16 @@ def _check(
         raise ValueError(
             f"data: has no labels to train a model for {task.name!r} on: distill from a teacher"
         )
+    if validation is not None and teacher is None and not labelled(validation, task):
+        raise ValueError("validation: has no labels to measure the model on")
     for name in ("epochs", "batch_size", "patience", "save_every"):
         value = options[name] if name in options else save_every
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: is {value}, must be at least 1")
-    if not options["learning_rate"] > 0:
-        raise ValueError(f"learning_rate: is {options['learning_rate']}, must be above 0")
+        if value is not None:
+            value = whole_number(name, value)
+        if name in options:
+            options[name] = value
+    options["learning_rate"] = number("learning_rate", options["learning_rate"], above=True)
+    options["seed"] = whole_number("seed", options["seed"], -(2**40))
     if options["patience"] is not None and validation is None:
         raise ValueError(
             f"patience: is {options['patience']}, must be None where there is no validation"
@@ -262,6 +280,8 @@ def _train(
     progress: bool,
     teacher=None,
 ) -> Training:
+    if folder is not None:
+        as_folder(folder)
     data = fitting(data, model)
     validation = None if validation is None else fitting(validation, model, "validation")
     _check(model, data, validation, options, save_every, teacher)
@@ -347,7 +367,9 @@ class _Trainer:
 
     def run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
         size = self.options["batch_size"]
-        plan = list(data.by_length().batches(self.tokenizer, size, longest(self.model)))
+        plan = data.by_length().batches(self.tokenizer, size, longest(self.model))
+        learned = self.reference is None or bool(self.options.get("alpha"))
+        plan = as_batches(self.model, plan, labels=learned)
         state, seed = self.state, self.options["seed"]
         processes, mine = self.accelerator.num_processes, self.accelerator.process_index
         per_epoch = -(-len(plan) // processes)  # steps
@@ -424,7 +446,7 @@ class _Trainer:
             found = torch.tensor([accuracy], dtype=torch.float64, device=self.accelerator.device)
             accuracy = self.accelerator.gather(found)[0].item()
         accuracies.append(accuracy)
-        best = accuracies.index(max(accuracies))
+        best = max(range(len(accuracies)), key=lambda i: _or_least(accuracies[i]))
         if best == len(accuracies) - 1:
             self.best = {name: tensor.cpu().clone() for name, tensor in weights(self.model).items()}
         patience = self.options["patience"]
@@ -460,6 +482,11 @@ class _Trainer:
             moments.setdefault(int(i), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
         return parts["best"]
+
+
+def _or_least(score: float) -> float:
+    """The score; where there is none (NaN), less than any."""
+    return score if isfinite(score) else float("-inf")
 
 
 def _rate(step: int, total: int) -> float:

@@ -14,10 +14,18 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ..models.anatomy import copied, heads_per_layer, layers_of, neurons_per_layer, without_masks
-from ..models.files import settle, written_beside
-from ..models.stored import check_tokenizer, longest
-from ..models.tasks import Task, hidden_states, labels_of, pooled, task_of
+from ..models.anatomy import (
+    copied,
+    heads_per_layer,
+    layers_of,
+    longest,
+    neurons_per_layer,
+    without_masks,
+)
+from ..models.batches import reads_first
+from ..models.files import as_folder, settle, written_beside
+from ..models.stored import check_tokenizer
+from ..models.tasks import Task, check_labels, hidden_states, labels_of, pooled, task_of
 from .card import MARK, card
 from .int8 import quantize
 
@@ -93,7 +101,7 @@ def export_onnx(model, tokenizer, folder: str | Path, *, figures: dict | None = 
     model, if `folder` holds files of these names that are of no export, or if the model gives
     numbers that are not finite.
     """
-    folder, task = Path(folder), task_of(model)
+    folder, task = as_folder(folder), task_of(model)
     settings = _settings(model, tokenizer, task, figures)
     settle(folder)
     _check_folder(folder)
@@ -122,7 +130,7 @@ def quantize_onnx(folder: str | Path) -> Path:
 
     Raises `ValueError` if the folder is no export, or one that is damaged.
     """
-    folder = Path(folder)
+    folder = as_folder(folder)
     for name in ("model.onnx", "settings.json", "config.json"):
         if not (folder / name).is_file():
             raise ValueError(f"folder: {str(folder)!r} has no {name}: run export_onnx first")
@@ -145,7 +153,7 @@ def put_figures(folder: str | Path, figures: dict) -> None:
     """Put measured figures on an export's card, in place of those that it has: as `export_onnx`
     takes them. `ValueError` if the folder is no export.
     """
-    folder, figures = Path(folder), _figures(figures)
+    folder, figures = as_folder(folder), _figures(figures)
     if not (folder / "settings.json").is_file():
         raise ValueError(f"folder: {str(folder)!r} has no settings.json: run export_onnx first")
     settings = _read_json(folder / "settings.json")
@@ -165,12 +173,19 @@ def _settings(model, tokenizer, task: Task, figures: dict | None) -> dict:
             f"tokenizer: is a {type(tokenizer).__name__}, must be a fast one of transformers"
         )
     check_tokenizer(tokenizer, model.config, "tokenizer:")
+    check_labels(model)
     limit = min(longest(model.config), getattr(tokenizer, "model_max_length", None) or NO_LIMIT)
     specials = tokenizer.num_special_tokens_to_add(pair=True)
     if limit <= specials:  # the tokenizers library would not cut at all
         raise ValueError(
             f"tokenizer: model_max_length is {limit}, must be above the {specials} special tokens "
             f"of a pair"
+        )
+    if tokenizer.padding_side == "left" and reads_first(model, task):
+        warnings.warn(
+            "tokenizer: pads on the left, where this model reads, so an answer depends on the "
+            "texts that are asked together: set tokenizer.padding_side = 'right'",
+            stacklevel=3,
         )
     special = {f"{name}_token": getattr(tokenizer, f"{name}_token", None) for name in SPECIAL}
     special = {name: str(token) for name, token in special.items() if token is not None}
@@ -198,11 +213,20 @@ def _settings(model, tokenizer, task: Task, figures: dict | None) -> dict:
 
 
 def _activation(config) -> str | None:
-    """What sentence-transformers' cross-encoders put behind the number, if the config names it."""
+    """What sentence-transformers' cross-encoders put behind the number, if the config names it.
+
+    `ValueError` for what is not put there.
+    """
     block = getattr(config, "sentence_transformers", None)
     name = block.get("activation_fn") if isinstance(block, dict) else None
     name = name or getattr(config, "sbert_ce_default_activation_function", None)
-    return "sigmoid" if str(name).rpartition(".")[2] == "Sigmoid" else None
+    kind = str(name).rpartition(".")[2] if name else "Identity"
+    if kind not in ("Sigmoid", "Identity"):
+        raise ValueError(
+            f"model: its config puts {name} behind the number, must be a Sigmoid, an Identity or "
+            "nothing: other numbers would be given"
+        )
+    return "sigmoid" if kind == "Sigmoid" else None
 
 
 def _figures(figures: dict | None) -> dict:

@@ -31,6 +31,8 @@ def quantize(source: Path, target: Path) -> None:
 
     model = onnx.load(source)
     graph = model.graph
+    if not graph.node:
+        raise ValueError("it holds no model")
     weights = {w.name: w for w in graph.initializer if w.data_type == FLOAT and len(w.dims) == 2}
     turned = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Transpose"}
     matrices, tables = _kinds(graph.node, weights, turned)

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,11 @@ class OnnxModel:
     """
 
     def __init__(self, folder, quantized: bool = False, threads: int | None = None):
-        if threads is not None and (type(threads) is not int or threads < 1):
+        whole = isinstance(threads, Integral) and not isinstance(threads, bool)
+        if threads is not None and (not whole or threads < 1):
             raise ValueError(f"threads: is {threads!r}, must be a whole number above 0")
+        if not isinstance(folder, str | os.PathLike):
+            raise TypeError(f"folder: is a {type(folder).__name__}, must be the path of a folder")
         folder = Path(folder)
         self.file = folder / ("model-int8.onnx" if quantized else "model.onnx")
         if not self.file.is_file():
@@ -112,6 +116,9 @@ class OnnxModel:
         (B, C); tokens (B, T, C); question-answering (B, 2, T), start and end; fill-mask (B, T, V);
         embedding (B, d).
         """
+        for name in ("input_ids", "attention_mask"):
+            if name not in batch:
+                raise ValueError(f"batch: has no {name}")
         inputs = (batch["input_ids"], batch["attention_mask"], batch.get("token_type_ids"))
         return self.run(*(x.cpu() if hasattr(x, "cpu") else x for x in inputs))
 
@@ -119,8 +126,17 @@ class OnnxModel:
         """`dense` of token ids, attention mask and, where the model has them, token types, (B, T)
         each; types left out are 0.
         """
-        ids, mask = np.asarray(ids, np.int64), np.asarray(mask, np.int64)
+        try:
+            ids, mask = np.asarray(ids, np.int64), np.asarray(mask, np.int64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"ids: they or the mask are no numbers in equal rows: {error}"
+            ) from error
+        if ids.size and ids.min() < 0:  # would count from the vocabulary's end
+            raise ValueError(f"ids: has {ids.min()}, must be at least 0")
         feed = {"input_ids": ids, "attention_mask": mask}
+        if types is not None and np.asarray(types).any() and "token_type_ids" not in self._inputs:
+            raise ValueError("types: are not 0, and the model was exported without token types")
         if "token_type_ids" in self._inputs:
             types = np.zeros_like(ids) if types is None else types
             feed["token_type_ids"] = np.asarray(types, np.int64)
@@ -295,7 +311,7 @@ def _session(file: Path, threads: int | None):
     # else they would slow down whatever the machine does next, a second model beside this one too.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads:
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = int(threads)
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 

@@ -5,7 +5,7 @@ from math import isnan, sqrt
 
 from tqdm.auto import tqdm
 
-from ..measuring.scores import READINGS, _places_by_language, _read
+from ..measuring.scores import READINGS, answers_of, places_by_language
 from ..models.tasks import task_of
 from .split import in_order, keys_of
 
@@ -69,7 +69,7 @@ class Ruler:
             [found[i] for i in places], [right[i] for i in places], self.data.subset(places)
         )
         rows = range(len(self.data))
-        languages = _places_by_language(self.data)
+        languages = places_by_language(self.data)
         return {
             "score": next(iter(scores.values())),
             "scores": scores,
@@ -79,7 +79,7 @@ class Ruler:
 
     def _answers(self, model, batch_size: int) -> tuple[list, list | None]:
         watched = _Watched(self.data, f"{self.name} texts", not self.options.quiet)
-        return _read(model, self.reading, self.tokenizer, watched, batch_size)
+        return answers_of(model, self.reading, self.tokenizer, watched, batch_size)
 
     def _whole_answers(self) -> list:
         if self._reference is None:

@@ -137,7 +137,8 @@ def _forget(folder: Path) -> None:
     serve = folder.parent / "serve"
     card = serve / "README.md"
     ours = card.is_file() and CARD in card.read_text("utf-8", errors="replace")
-    found += [serve / name for name in WRITTEN if ours or name != "README.md"]
+    if (serve / "settings.json").is_file():
+        found += [serve / name for name in WRITTEN if ours or name != "README.md"]
     for file in found:
         if file.is_file():
             file.unlink()

@@ -10,10 +10,17 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..models import sentence_files
-from ..models.anatomy import has_masks, heads_per_layer, kept_heads, layers_of, neurons_per_layer
+from ..models.anatomy import (
+    has_masks,
+    heads_per_layer,
+    kept_heads,
+    layers_of,
+    longest,
+    neurons_per_layer,
+)
 from ..models.checkpoints import quiet, told_task
 from ..models.families import PRUNED_CLASS, empty
-from ..models.files import settle, written_beside
+from ..models.files import as_folder, settle, written_beside
 from ..models.stored import (
     ADAPTERS,
     CONFIG,
@@ -21,10 +28,9 @@ from ..models.stored import (
     READ,
     WEIGHTS,
     check_tokenizer,
-    longest,
     read_stored,
 )
-from ..models.tasks import labels_of, task_of
+from ..models.tasks import check_labels, task_of
 
 PROBE = "The cat sat on the mat. Zażółć gęślą jaźń, 你好, مرحبا! <mask> [MASK] 1234"
 
@@ -43,7 +49,7 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     weights that are no numbers, if the tokenizer is not of this model, or if something in the
     folder is in the way; `OSError` if it cannot be written to. What was there then stays.
     """
-    folder = Path(folder)
+    folder = as_folder(folder)
     task = task_of(model)
     if has_masks(model):
         raise ValueError(
@@ -55,7 +61,7 @@ def save(model, tokenizer, folder: str | Path) -> Path:
             f"{model.config.num_hidden_layers}: "
             "it would load with random layers. Remove layers with prune()"
         )
-    _check_labels(model)
+    check_labels(model)
     if not isinstance(tokenizer, PreTrainedTokenizerBase):
         raise TypeError(
             f"tokenizer: is a {type(tokenizer).__name__}, must be a tokenizer of transformers"
@@ -74,17 +80,6 @@ def save(model, tokenizer, folder: str | Path) -> Path:
             _write_index(fresh, twin)
         _check_opens(fresh, folder, twin, tokenizer, task.name)
     return folder
-
-
-def _check_labels(model) -> None:
-    if labels_of(model) is None:
-        return
-    names = {int(i): str(name) for i, name in model.config.id2label.items()}
-    if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
-        raise ValueError(
-            f"model: has the labels {dict(list(names.items())[:5])} in its config, must have "
-            f"different names for 0 to {len(names) - 1} (id2label)"
-        )
 
 
 def _twin(model):
