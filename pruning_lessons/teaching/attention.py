@@ -64,7 +64,9 @@ def attention_maps(model, tokenizer, sentence: str, pair: str | None = None) -> 
         full = torch.zeros(1, model.config.num_attention_heads, len(tokens), len(tokens))
         full[:, places] = weights.cpu().float()
         maps.append(full)
-    start = None if pair is None else encoded.sequence_ids(0).index(1)
+    # the second text begins behind the separator that closes the first
+    ends = [place for place, text in enumerate(encoded.sequence_ids(0)) if text == 0]
+    start = None if pair is None else ends[-1] + 2
     return AttentionMaps(tokens, maps, start)
 
 

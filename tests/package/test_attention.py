@@ -94,3 +94,13 @@ def test_environment_says_what_is_wrong(monkeypatch, capsys):
         and "transformers is 4.57.6, older than 5.15" in said
         and "pip install" in said
     )
+
+
+def test_a_pair_begins_behind_the_first_text(embedded):
+    """By place, not by a name: a text may hold a separator, and BERT has others."""
+    model, tokenizer = embedded
+    assert pl.attention_maps(model, tokenizer, "a b", "c").pair_start == 5  # <s> a ▁ b </s> | </s>
+    found = pl.attention_maps(model, tokenizer, "a </s> b", "c")
+    assert found.pair_start == 7 and found.tokens[6:9] == ["</s>", "</s>", "c"]
+    with pytest.raises(ValueError, match="pair: is ' ', must be text"):
+        pl.attention_maps(model, tokenizer, "a", " ")
