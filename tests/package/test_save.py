@@ -341,6 +341,7 @@ def killed(job, n, monkeypatch, signal_number=signal.SIGKILL):
 
         try:
             torch.set_num_threads(1)
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a job behind a & ignores it
             for module, name in CALLS:
                 monkeypatch.setattr(module, name, counted(getattr(module, name)))
             job()
