@@ -1,6 +1,7 @@
 """Where things are in an encoder: its layers, heads and neurons, and how to run it by hand."""
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -117,12 +118,30 @@ def has_masks(model) -> bool:
     return torch_prune.is_pruned(model)
 
 
+class PassingHook:
+    """A hook that belongs to a `with`: on a copy of the model, made inside it, it does nothing."""
+
+    def __init__(self, hook: Callable):
+        self.hook = hook
+
+    def __call__(self, *args):
+        return self.hook(*args)
+
+    def __deepcopy__(self, memo) -> "PassingHook":
+        return PassingHook(lambda *args: None)  # for torch: all stays as it is
+
+
 def copied(model, memo: dict | None = None):
-    """A deep copy, also of a model with weight masks, whose masked weights are not leaves. memo: as
-    in `copy.deepcopy`.
+    """A deep copy, also of a model with weight masks, whose masked weights are not leaves; without
+    passing hooks. memo: as in `copy.deepcopy`.
     """
     masked = [m.weight for m in model.modules() if hasattr(m, "weight_mask")]
-    return copy.deepcopy(model, {id(w): w.detach().clone() for w in masked} | (memo or {}))
+    copy_of = copy.deepcopy(model, {id(w): w.detach().clone() for w in masked} | (memo or {}))
+    for module in copy_of.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            for key in [key for key, hook in hooks.items() if isinstance(hook, PassingHook)]:
+                del hooks[key]
+    return copy_of
 
 
 def without_masks(model):

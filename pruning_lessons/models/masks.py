@@ -5,12 +5,16 @@ differentiable.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from .anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
+from .anatomy import PassingHook, head_size, heads_per_layer, layers_of, neurons_per_layer
 from .checks import share
+
+_LOCKS = WeakKeyDictionary()  # a model: who may put factors on it
 
 
 @dataclass(frozen=True)
@@ -187,36 +191,32 @@ def masked(model, masks: Masks) -> Iterator[None]:
 
 @contextmanager
 def hooked(model, heads: Tensor, neurons: Tensor, layers: Tensor) -> Iterator[None]:
-    """Multiply by the given factors, through hooks that are removed whatever happens."""
+    """Multiply by the given factors, through hooks that are removed whatever happens.
+
+    One thread at a time: another one that wants to put factors on the same model waits.
+    """
     handles, size = [], head_size(model)
 
     def scale_input(factors: Tensor):
         # x: (batch, T, units); factors: (units,) or (examples, units), one for each example
-        return lambda module, args: (
-            args[0] * (factors if factors.dim() == 1 else factors[:, None]),
-        )
+        factors = factors if factors.dim() == 1 else factors[:, None]
+        return PassingHook(lambda module, args: (args[0] * factors,))
 
     def mix(factor: Tensor):
         factor = factor if factor.dim() == 1 else factor[:, None]  # (1,) or (examples, 1, 1)
-        return lambda module, args, output: factor * output + (1 - factor) * args[0]
+        return PassingHook(lambda module, args, output: factor * output + (1 - factor) * args[0])
 
-    try:
-        for i, (layer, n_heads, n_neurons) in enumerate(
-            zip(layers_of(model), heads_per_layer(model), neurons_per_layer(model))
-        ):
-            by_width = heads[i][..., :n_heads].repeat_interleave(
-                size, dim=-1
-            )  # (…, heads · head size)
-            handles.append(
-                layer.attention.output.dense.register_forward_pre_hook(scale_input(by_width))
-            )
-            handles.append(
-                layer.output.dense.register_forward_pre_hook(
-                    scale_input(neurons[i][..., :n_neurons])
-                )
-            )
-            handles.append(layer.register_forward_hook(mix(layers[i])))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _LOCKS.setdefault(model, RLock()):
+        try:
+            counts = zip(layers_of(model), heads_per_layer(model), neurons_per_layer(model))
+            for i, (layer, n_heads, n_neurons) in enumerate(counts):
+                by_width = heads[i][..., :n_heads].repeat_interleave(size, dim=-1)
+                attention, output = layer.attention.output.dense, layer.output.dense
+                own = neurons[i][..., :n_neurons]
+                handles.append(attention.register_forward_pre_hook(scale_input(by_width)))
+                handles.append(output.register_forward_pre_hook(scale_input(own)))
+                handles.append(layer.register_forward_hook(mix(layers[i])))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()

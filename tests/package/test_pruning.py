@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,33 @@ def test_the_embedded_model_pruned_equals_masked(embedded, attention):
     with torch.no_grad():
         assert (pl.prune(model, masks)(**batch).logits - expected).abs().max() < 1e-4
     model.set_attn_implementation("sdpa")
+
+
+def test_two_threads_take_turns():
+    """`masked` on one model in two threads: each sees its own masks."""
+    model = make()
+    masks = [pl.random_masks(model, 0.5, seed=seed) for seed in (0, 1)]
+    wanted, wrong = [logits(pl.prune(model, m)) for m in masks], []
+
+    def work(i):
+        for _ in range(20):
+            with pl.masked(model, masks[i]):
+                if not torch.allclose(logits(model), wanted[i], atol=1e-5):
+                    wrong.append(i)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_copy_made_under_masks_is_whole():
+    model = make()
+    whole = logits(model)
+    with pl.masked(model, pl.random_masks(model, 0.5)):
+        mine, plain = pl.prune_weights(model, 0.0), copy.deepcopy(model)
+    assert torch.equal(logits(plain), whole) and torch.equal(logits(mine), whole)
+    torch_own = sum(hasattr(m, "weight_mask") for m in mine.modules())
+    assert hooks(mine) == torch_own
