@@ -5,10 +5,11 @@ assistant at home, in 22 languages, and mean by it.
 import csv
 import json
 import random
+from collections.abc import Iterable
 from functools import lru_cache
-from numbers import Integral
 
 from ..models.checkpoints import label_names
+from ..models.checks import arguments, one_of, seed, whole
 from ..models.files import ASSETS
 from .reading import read_conll, read_csv
 from .rows import as_data
@@ -44,6 +45,7 @@ def _rows() -> list[dict]:
     return rows + [json.loads(line) | {"split": "handwritten"} for line in lines if line.strip()]
 
 
+@arguments(split=one_of(SPLITS), limit=whole(), seed=seed)
 def load_intents(
     split: str = "train",
     languages: list[str] | None = None,
@@ -56,23 +58,19 @@ def load_intents(
     languages: only these, e.g. `["en", "de"]`. limit: at most so many, drawn at random with `seed`.
     Raises `ValueError` for an unknown split or language, or a limit that is no positive number.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split: is {split!r}, must be one of {SPLITS}")
     rows = [row for row in _rows() if row["split"] == split]
     known = list(dict.fromkeys(row["language"] for row in rows))
     if languages is not None:
-        unknown = [language for language in languages if language not in known]
-        if unknown or isinstance(languages, str):
+        listed = isinstance(languages, Iterable) and not isinstance(languages, str)
+        languages = list(languages) if listed else languages
+        if not listed or not languages or any(language not in known for language in languages):
             raise ValueError(
                 f"languages: {languages!r} is not a list of languages of {split!r}, which are "
                 f"{known}"
             )
         rows = [row for row in rows if row["language"] in languages]
     if limit is not None:
-        if isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1:
-            raise ValueError(f"limit: is {limit!r}, must be a whole number, at least 1, or None")
-        if limit < len(rows):
-            rows = random.Random(seed).sample(rows, limit)
+        rows = random.Random(seed).sample(rows, limit) if limit < len(rows) else rows
     return Texts(
         [r["text"] for r in rows],
         [label_names().index(r["intent"]) for r in rows],

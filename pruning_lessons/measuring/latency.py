@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from ..models.anatomy import PLAINLY, longest
-from ..models.checks import whole_number
+from ..models.checks import arguments, encoder, whole
 from ..models.state import at_rest
 from ..models.tasks import task_of
 from .tables import Table
@@ -32,6 +32,9 @@ class Latency(Table):
 
 
 @torch.inference_mode()
+@arguments(
+    batch_size=whole(), length=whole(), threads=whole(), repeats=whole(), warm_up=whole(least=0)
+)
 def latency(
     models,
     batch_size: int = 1,
@@ -54,14 +57,9 @@ def latency(
         raise ValueError("models: is empty, must be a model or a dict of them")
     for model in models.values():
         if not hasattr(model, "session"):
-            task_of(model)
+            task_of(encoder("models", model))
     most = min(m.max_length if hasattr(m, "session") else longest(m) for m in models.values())
-    whole_number("batch_size", batch_size)
-    whole_number("length", length, most=most)
-    whole_number("repeats", repeats)
-    whole_number("warm_up", warm_up, least=0)
-    if threads is not None:
-        whole_number("threads", threads)
+    whole(most=most)("length", length)
     pieces = [
         m.tokenizer.get_vocab_size() if hasattr(m, "session") else m.config.vocab_size
         for m in models.values()

@@ -5,10 +5,11 @@ They are messages of web software; where they come from, assets/parallel/README.
 
 import csv
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..models.checks import arguments, one_of, seed, whole
 from ..models.files import ASSETS
 from .texts import Texts
 
@@ -85,6 +86,7 @@ def parallel_languages() -> list[str]:
     return [column for column in _rows()[0] if column not in ("split", "source", "en")]
 
 
+@arguments(split=one_of(SPLITS), limit=whole(), seed=seed)
 def load_parallel(
     languages: list[str] | None = None,
     split: str = "test",
@@ -99,14 +101,12 @@ def load_parallel(
     that is no positive whole number.
     """
     known = parallel_languages()
-    if split not in SPLITS:
-        raise ValueError(f"split: is {split!r}, must be one of {SPLITS}")
     if languages is None:
         languages = known
-    if isinstance(languages, str) or not languages or any(name not in known for name in languages):
+    listed = isinstance(languages, Iterable) and not isinstance(languages, str)
+    languages = list(languages) if listed else languages
+    if not listed or not languages or any(name not in known for name in languages):
         raise ValueError(f"languages: is {languages!r}, must be a list of some of {known}")
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise ValueError(f"limit: is {limit!r}, must be a whole number of at least 1, or None")
     rows = [row for row in _rows() if row["split"] == split]
     pairs = Parallel([], [], [])
     for language in dict.fromkeys(languages):

@@ -223,7 +223,7 @@ class _Rows:
     def labels(self) -> tuple[list | None, list[str] | None]:
         """Labels of texts, with the names that they are places in, if these are known."""
         values, kind = self.values(), self.kind
-        shapes = {str: "names", Integral: "places", Real: "numbers"}
+        shapes = {str: "names", bool: "truths", Integral: "places", Real: "numbers"}
         shape_of = lambda value: next(
             (shape for type_, shape in shapes.items() if isinstance(value, type_)),
             "lists" if hasattr(value, "__len__") and not isinstance(value, Mapping) else None,
@@ -234,7 +234,8 @@ class _Rows:
         shape = next(shape_of(value) for value in values if value is not None)
         if found == {"places", "numbers"} or kind == "numbers" and found == {"places"}:
             shape = "numbers"
-        fits = {"names": ("classes",), "places": ("classes",), "numbers": ("numbers",)}
+        fits = dict.fromkeys(("names", "truths", "places"), ("classes",))
+        fits |= {"numbers": ("numbers",)}
         if kind is not None and kind not in fits.get(shape, ("several",)):
             raise ValueError(
                 f"rows: have {_short(next(v for v in values if v is not None))} as "

@@ -1,5 +1,6 @@
 """How good a model's answers are, by the score of its task, over all and by language."""
 
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -115,7 +116,10 @@ def fitting(data, model, name: str = "data"):
     task = _task(model)
     if not hasattr(model, "session"):
         check_labels(model)
-    data = as_data(data, model)
+    try:
+        data = as_data(data, model)
+    except ValueError as error:  # as_data calls them rows
+        raise type(error)(re.sub("^rows:", f"{name}:", str(error))) from error.__cause__
     if "pairs" in task.also and getattr(data, "pairs", None) is not None:  # two texts, two vectors
         data = Parallel(data.sentences, data.pairs, data.languages, data.labels)
     if task.labels == "pieces":

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..models.anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
-from ..models.checks import whole_number
+from ..models.checks import arguments, encoder, whole
 from ..models.tasks import task_of
 from .tables import Table, table
 
 
+@arguments(length=whole())
 def unit_macs(model, length: int = 24) -> tuple[int, int]:
     """MACs of one head and of one neuron for a sentence of `length` (T) tokens.
 
@@ -19,6 +20,7 @@ def unit_macs(model, length: int = 24) -> tuple[int, int]:
     return 4 * length * d * size + 2 * length**2 * size, 2 * length * d
 
 
+@arguments(model=encoder, length=whole())
 def encoder_macs(model, length: int = 24) -> int:
     """MACs of all layers for a sentence of `length` tokens."""
     head, neuron = unit_macs(model, length)
@@ -93,6 +95,7 @@ class Summary(Table):
         return table(lines)
 
 
+@arguments(model=encoder, length=whole())
 def summary(model, length: int = 24) -> Summary:
     """Parameters, multiply-accumulates (MACs) and bytes of a model, by component.
 
@@ -100,8 +103,7 @@ def summary(model, length: int = 24) -> Summary:
     4·T·d·d_h + 2·T²·d_h, a neuron 2·T·d (Kwon et al. 2022, section 4.1); looking up embeddings
     costs none.
     """
-    layers_of(model)
-    d, size, T = model.config.hidden_size, head_size(model), whole_number("length", length)
+    d, size, T = model.config.hidden_size, head_size(model), length
     heads, neurons = heads_per_layer(model), neurons_per_layer(model)
     kinds = {
         "word embeddings": "word_embeddings",

@@ -1,6 +1,6 @@
 """Results that show as a table: text in a terminal, HTML in a notebook."""
 
-from html import escape
+from .escapes import NO_FORMULAS, in_html, one_line
 
 
 class Table:
@@ -10,7 +10,7 @@ class Table:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        rows = [[str(cell) for cell in row] for row in self.rows()]
+        rows = [[one_line(cell) for cell in row] for row in self.rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         return "\n".join(
             "  ".join(
@@ -20,15 +20,17 @@ class Table:
         )
 
     def _repr_html_(self) -> str:
-        head, *body = [[escape(str(cell)) for cell in row] for row in self.rows()]
+        head, *rows = [[in_html(cell) for cell in row] for row in self.rows()]
         lines = ["<tr>" + "".join(f'<th scope="col">{cell}</th>' for cell in head) + "</tr>"]
         lines += [
             f'<tr><th scope="row" style="text-align:left">{row[0]}</th>'
             + "".join(f"<td>{cell}</td>" for cell in row[1:])
             + "</tr>"
-            for row in body
+            for row in rows
         ]
-        return "<table>" + "".join(lines) + "</table>"
+        body = "".join(lines)
+        kind = f" {NO_FORMULAS}" if "$" in body or "\\" in body else ""
+        return f"<table{kind}>{body}</table>"
 
 
 def table(rows) -> Table:

@@ -7,13 +7,15 @@ import math
 import operator
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
+from ..models import checks
+from ..models.checks import arguments, seed, whole_number
 from ..models.tasks import IGNORED
 
 NO_LIMIT = 10**6  # tokenizers that know no limit say 1e30
@@ -58,14 +60,10 @@ class Data:
         `tokenizer.model_max_length`. A tokenizer that knows no limit is cut at 512: a text must not
         pass the model's positions. Raises `ValueError` before the first batch.
         """
-        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ValueError(f"batch_size: is {batch_size!r}, must be a whole number, at least 1")
+        batch_size = whole_number("batch_size", batch_size)
         limit = token_limit(tokenizer, max_length)
         self.check_tokenizer(tokenizer, limit)
-        if not callable(tokenizer):
-            raise TypeError(
-                f"tokenizer: is a {type(tokenizer).__name__}, must be a tokenizer of transformers"
-            )
+        checks.tokenizer("tokenizer", tokenizer)
         parts = (slice(i, i + batch_size) for i in range(0, len(self), batch_size))
         return (self.batch(tokenizer, part, limit) for part in parts)
 
@@ -100,7 +98,7 @@ class Texts(Data):
         if self.pairs is not None:
             self.pairs = _as_many("pairs", _texts("pairs", self.pairs), len(self))
         if self.labels is not None:
-            labels = _as_many("labels", _plain(self.labels), len(self))
+            labels = _as_many("labels", _plain(self.labels, "labels"), len(self))
             self.labels = _checked_labels(labels, self.label_names)
 
     @property
@@ -149,7 +147,7 @@ class Tagged(Data):
         self.languages = _languages(self.languages, len(self))
         self.label_names = _names(self.label_names)
         if self.labels is not None:
-            rows = _as_many("labels", _plain(self.labels), len(self))
+            rows = _as_many("labels", _plain(self.labels, "labels"), len(self))
             self.labels = [self._checked(i, _plain(row)) for i, row in enumerate(rows)]
 
     def _checked(self, place: int, row: list) -> list[int]:
@@ -388,6 +386,7 @@ class Masked(Data):
         }
 
 
+@arguments(seed=seed)
 def mask_tokens(data: Data, share: float = 0.15, seed: int = 0) -> Masked:
     """The same texts for a fill-mask model: batches hide a share of each one's tokens.
 
@@ -411,9 +410,7 @@ def token_limit(tokenizer, max_length: int | None = None) -> int:
     own = getattr(tokenizer, "model_max_length", None)
     limits = [int(own)] if own is not None and own < NO_LIMIT else []
     if max_length is not None:
-        if isinstance(max_length, bool) or not isinstance(max_length, Integral) or max_length < 1:
-            raise ValueError(f"max_length: is {max_length!r}, must be a whole number, at least 1")
-        limits.append(int(max_length))
+        limits.append(whole_number("max_length", max_length))
     limit = min(limits, default=LENGTH)
     if hasattr(tokenizer, "num_special_tokens_to_add"):
         specials = tokenizer.num_special_tokens_to_add(pair=True)
@@ -583,16 +580,17 @@ def misplaced_answer(context: str, answers: list[str], starts: list[int]) -> str
     return None
 
 
-def _plain(values) -> list:
+def _plain(values, name: str = "data") -> list:
     """A list of lists, arrays, tensors or tuples."""
-    if isinstance(values, str):
-        raise ValueError(f"data: has {_short(values)} where a list must be")
+    listed = hasattr(values, "tolist") or isinstance(values, Iterable)
+    if isinstance(values, str | Mapping) or not listed:
+        raise ValueError(f"{name}: has {_short(values)} where a list must be")
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
 def _texts(name: str, values) -> list[str]:
     """A list of strings that can be written as UTF-8; `ValueError` names the place otherwise."""
-    if isinstance(values, str):
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise ValueError(f"{name}: is {_short(values)}, must be a list of texts")
     values = list(values)
     try:
@@ -620,6 +618,8 @@ def _names(names) -> list[str] | None:
     if names is None:
         return None
     names = _texts("label_names", names)
+    if not names:
+        raise ValueError("label_names: is empty, must have the names of labels, or be None")
     if len(set(names)) < len(names):
         twice = [name for i, name in enumerate(names) if name in names[:i]]
         raise ValueError(f"label_names: has {_some(twice)} twice")

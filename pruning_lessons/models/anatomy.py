@@ -65,6 +65,7 @@ def layers_of(model) -> nn.ModuleList:
                 f"model: its {type(part).__name__} is compiled, must be plain: masks would pass it "
                 "by"
             )
+    types = {model.base_model.embeddings.word_embeddings.weight.dtype}
     for i, layer in enumerate(layers):
         attention = layer.attention
         read = attention.self.query, attention.self.key, attention.self.value
@@ -80,6 +81,10 @@ def layers_of(model) -> nn.ModuleList:
                     f"model: layer {i} has a {type(matrix.weight).__name__} as weights of its "
                     f"{path}, must have a plain torch.nn.Parameter: do not quantise yet"
                 )
+            types.add(matrix.weight.dtype)
+    if len(types) > 1:
+        found = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        raise TypeError(f"model: has weights in {found}, must be in one type (model.float())")
     return layers
 
 
@@ -181,6 +186,8 @@ def inputs_of(model, batch: dict) -> dict[str, torch.Tensor]:
     if getattr(model.config, "type_vocab_size", 1) > 1 and "token_type_ids" in batch:
         names.append("token_type_ids")
     device = next(model.parameters()).device
+    if device.type == "meta":
+        raise ValueError("model: has no values (device 'meta')")
     return {name: batch[name].to(device) for name in names}
 
 

@@ -91,7 +91,7 @@ def _tensors(batch, place: int) -> dict[str, Tensor]:
     found = {name: _tensor(given[name], name, place) for name in NAMES if name in given}
     for name in ("input_ids", "attention_mask", "token_type_ids"):
         if name in found:
-            found[name] = found[name].long()
+            found[name] = _whole(found[name], name, place)
     if "counts" in found:
         found["counts"] = found["counts"].bool()
     return found
@@ -105,6 +105,14 @@ def _tensor(value, name: str, place: int) -> Tensor:
             f"batches: {name} at place {place} cannot be made a tensor ({error}): rows must be "
             "equally long"
         ) from error
+
+
+def _whole(tensor: Tensor, name: str, place: int) -> Tensor:
+    """As int64, if nothing is lost by that: tokens are not numbers between others."""
+    found = tensor.long()
+    if tensor.is_complex() or tensor.is_floating_point() and not (found == tensor).all():
+        raise ValueError(f"batches: {name} at place {place} have {tensor.dtype}, not whole numbers")
+    return found
 
 
 def _check(model, task: Task, batch: dict, place: int) -> None:

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 from transformers import AutoTokenizer, XLMRobertaConfig
 from transformers.utils import logging
 
 from . import sentence_files
 from .anatomy import FAMILIES, longest
+from .checks import arguments, one_of, whole
 from .families import AUTO_CLASSES
 from .files import ASSETS
+from .hub import fetched
 from .sentence_files import Pooling, pooling_of
 from .stored import PROBLEMS, READ, SHARDS, Stored, read_stored, refused
 from .tasks import TASKS, Task, task_named
@@ -114,14 +117,7 @@ def _place(checkpoint: str | Path, task: str | None) -> Path:
         raise ValueError(f"checkpoint: {name!r} is a file, must be a folder with a config.json")
     if Path(checkpoint).is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         raise ValueError(f"checkpoint: there is no folder {name!r}")
-    from huggingface_hub import snapshot_download
-
-    advice = (
-        ". A hub id needs a network, or a download made earlier; without one use "
-        "checkpoint='embedded' or a folder"
-    )
-    with refused(name, "it cannot be fetched", advice):
-        return Path(snapshot_download(name, allow_patterns=[*READ, SHARDS]))
+    return fetched(name, [*READ, SHARDS])
 
 
 def told_task(stored: Stored) -> Task:
@@ -410,6 +406,7 @@ def label_names() -> list[str]:
     return [names[str(i)] for i in range(len(names))]
 
 
+@arguments(size=one_of(SIZES), pieces=whole(least=6))
 def untrained(
     size: str = "base",
     task: str = INTENTS,
@@ -425,8 +422,8 @@ def untrained(
     an unknown size or task, or a task that needs labels and gets none.
     """
     _check_task(task, needed=True)
-    if size not in SIZES:
-        raise ValueError(f"size: is {size!r}, must be one of {sorted(SIZES)}")
+    if task == INTENTS and labels is not None:
+        raise ValueError("labels: are given, task 'intents' has its own: name another task")
     names = label_names() if task == INTENTS else _checked_labels(labels, task)
     known = TASKS["classification" if task == INTENTS else task]
     if names is None and known.kind in LABELLED:
@@ -470,6 +467,7 @@ def quiet():
     aside.
     """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_without = are_progress_bars_disabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
@@ -477,4 +475,6 @@ def quiet():
     finally:
         logging.set_verbosity(verbosity)
         if bars:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # the hub's, too
+        if bars and hub_without:
+            disable_progress_bars()

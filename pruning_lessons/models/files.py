@@ -10,18 +10,23 @@ Where there was no folder, the hidden one is renamed to it, at once. Files with 
 never touched, and a link stays: the file it leads to is replaced.
 
 Readers and movers lock the folder itself (flock: no file is left behind). Where there are no such
-locks (Windows, some network drives) readers still see that files changed, and read again.
+locks (Windows, some network drives) readers still see that files changed, and read again. Long work
+(`at_work`) locks a hidden folder of its own, in which it writes: others may read and save around
+it.
 """
 
 import os
 import secrets
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
+
+from .disk import disk_errors
 
 try:
     import fcntl
@@ -30,6 +35,7 @@ except ImportError:  # Windows
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 SAVING, SAVED = ".pruning-lessons-saving-", ".pruning-lessons-saved-"
+WORKING = ".pruning-lessons-working-"  # and the process's number
 PATIENCE = 60.0  # seconds to wait for another process's lock, then go on without it
 ATTEMPTS = 20  # to read a folder that changes meanwhile
 
@@ -57,9 +63,10 @@ def written_beside(folder: str | Path) -> Iterator[Path]:
             stage.mkdir()
             held.enter_context(locked(stage))
         try:
-            yield stage
-            _prepare(stage, place)
-            _commit(stage, place)
+            with disk_errors("folder", folder):
+                yield stage
+                _prepare(stage, place)
+                _commit(stage, place)
         except BaseException:
             _undo(stage)
             raise
@@ -71,7 +78,7 @@ def _commit(stage: Path, place: Path) -> None:
         with locked(place.parent):
             if not place.exists():
                 os.rename(stage, place)
-                return _on_disk(place.parent)
+                return on_disk(place.parent)
         # somebody else has made it in between
         stage = Path(shutil.move(stage, place / stage.name))
     with locked(place):
@@ -79,7 +86,7 @@ def _commit(stage: Path, place: Path) -> None:
         ready = place / stage.name.replace(SAVING, SAVED)
         try:
             os.rename(stage, ready)
-            _on_disk(place)
+            on_disk(place)
             _move(ready, place)
         except BaseException:
             if ready.exists():  # Ctrl-C once it is decided: go through with it
@@ -124,9 +131,9 @@ def _mark(place: Path) -> str:
     return sha256(os.fsencode(place.name)).hexdigest()[:8]
 
 
-def _undo_if_dead(stage: Path) -> None:
-    """A process at work holds the lock of its folder; one that was killed does not. Where there are
-    no locks, what is older than an hour is taken for dead.
+def _undo_if_dead(stage: Path) -> bool:
+    """Whether a process is seen to be at work there: it holds the lock of its folder; one that was
+    killed does not. Where there are no locks, what is older than an hour is taken for dead.
     """
     with locked(stage, patience=0) as mine:
         dead = mine
@@ -135,6 +142,50 @@ def _undo_if_dead(stage: Path) -> None:
             dead = time.time() - stage.stat().st_mtime > 3600
     if dead:
         _undo(stage)
+    return mine is False
+
+
+@contextmanager
+def at_work(folder: Path, argument: str, wait: bool = True) -> Iterator[Path]:
+    """Be the only one at work in a folder, which is made if need be.
+
+    Yields a hidden folder inside it to write to, which is gone at the end; what killed processes
+    have left is taken away. If another process is at work there, a warning names it, and this one
+    waits; `ValueError` naming `argument` if it is not to `wait`, or would wait for itself. Where
+    there are no locks nobody is seen.
+    """
+    stage, warned = folder / f"{WORKING}{os.getpid()}", False
+    with ExitStack() as held:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with locked(folder):
+                    left = [name for name in os.listdir(folder) if name.startswith(WORKING)]
+                    others = [name for name in left if _undo_if_dead(folder / name)]
+                    if not others:
+                        held.callback(_leave, stage, os.getpid())
+                        stage.mkdir(exist_ok=True)
+                        held.enter_context(locked(stage))
+                        on_disk(folder.parent)
+                        break
+            except FileNotFoundError:  # who was at work has taken the folder away
+                continue
+            said = (
+                f"{argument}: in {str(folder)!r} another run is at work, process "
+                f"{others[0].removeprefix(WORKING)}"
+            )
+            if not wait or stage.name in others:
+                raise ValueError(said)
+            if not warned:
+                warnings.warn(f"{said}: waiting for its end", stacklevel=2)
+                warned = True
+            time.sleep(0.1)
+        yield stage
+
+
+def _leave(stage: Path, process: int) -> None:
+    if os.getpid() == process:  # not in a copy of the process, made meanwhile
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _undo(stage: Path) -> None:
@@ -163,7 +214,7 @@ def _prepare(stage: Path, place: Path) -> None:
         real = Path(os.path.realpath(target))
         mode = real.stat().st_mode & 0o7777 if real.is_file() else usual
         os.chmod(file, mode)
-        _on_disk(file)
+        on_disk(file)
         home = real.parent if place.is_dir() else stage
         while not home.exists():  # a folder that will be made
             home = home.parent
@@ -175,10 +226,10 @@ def _prepare(stage: Path, place: Path) -> None:
             link = file.with_name(f"{file.name}.link")
             link.symlink_to(copy)
             shutil.copy2(file, copy)
-            _on_disk(copy)
+            on_disk(copy)
             os.replace(link, file)
     for root, _, _ in os.walk(stage):
-        _on_disk(root)
+        on_disk(root)
 
 
 def _move(stage: Path, place: Path) -> None:
@@ -198,11 +249,11 @@ def _move(stage: Path, place: Path) -> None:
             os.replace(file, target)
         folders.add(target.parent)
     for folder in folders:
-        _on_disk(folder)
+        on_disk(folder)
     shutil.rmtree(stage, ignore_errors=True)
 
 
-def _on_disk(path: str | Path) -> None:
+def on_disk(path: str | Path) -> None:
     """fsync a file or folder, so that a power cut does not undo it."""
     windows = os.name == "nt"  # opens no folders, and puts only what it may write on disk
     try:
@@ -218,6 +269,15 @@ def _on_disk(path: str | Path) -> None:
         os.close(descriptor)
 
 
+def put_in_place(part: Path, file: Path) -> None:
+    """A file that is complete takes its name: another there before is replaced, whole, and a power
+    cut leaves one of both.
+    """
+    on_disk(part)
+    os.replace(part, file)
+    on_disk(file.parent)
+
+
 @contextmanager
 def locked(folder: Path, shared: bool = False, patience: float = PATIENCE) -> Iterator[bool | None]:
     """Hold the lock of a folder, alone or `shared` with other readers.
@@ -225,7 +285,7 @@ def locked(folder: Path, shared: bool = False, patience: float = PATIENCE) -> It
     Yields True; False if another process kept it for `patience` seconds; None where there are no
     locks.
     """
-    descriptor = None
+    descriptor, process = None, os.getpid()
     if fcntl is not None:
         with suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)
@@ -233,6 +293,9 @@ def locked(folder: Path, shared: bool = False, patience: float = PATIENCE) -> It
         yield None if descriptor is None else _locks(descriptor, shared, patience)
     finally:
         if descriptor is not None:
+            if os.getpid() == process:  # copies of the process, made meanwhile, keep no lock
+                with suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .anatomy import PassingHook, head_size, heads_per_layer, layers_of, neurons_per_layer
-from .checks import share
+from .checks import arguments, encoder, seed, share, whole
 
 _LOCKS = WeakKeyDictionary()  # a model: who may put factors on it
 
@@ -99,13 +99,13 @@ def check_masks(masks, model) -> None:
     masks.check(model)
 
 
+@arguments(model=encoder, keep=share, seed=seed)
 def random_masks(model, keep: float, even: bool = False, seed: int = 0) -> Masks:
     """Masks that keep a share `keep` (0 to 1) of the heads and of the neurons, drawn at random; all
     layers stay.
 
     With `even` every layer keeps the same number; otherwise the draw is over all layers at once.
     """
-    share("keep", keep)
     generator = torch.Generator().manual_seed(seed)
 
     def draw(counts: list[int]) -> Tensor:
@@ -141,6 +141,7 @@ class Gates:
     layers: Tensor
 
 
+@arguments(model=encoder, examples=whole())
 @contextmanager
 def gates(model, examples: int | None = None) -> Iterator[Gates]:
     """Put a differentiable gate on every head, neuron and layer; always taken off at the end of the

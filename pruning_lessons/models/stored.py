@@ -3,6 +3,7 @@ that this package takes as it is.
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from . import sentence_files
 from .anatomy import FAMILIES, check_family, longest
 from .files import read_whole, versions
 from .four_bits import read_four_bits
+from .seals import changed
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 FOUR_BITS = "model-4bit.safetensors"
@@ -38,6 +40,7 @@ READ = (
     "*Pooling/config.json",
 )
 SHARDS = "model-*-of-*.safetensors"
+DAMAGED = ": it is truncated or corrupted, save it or fetch it again (hf download --force-download)"
 # transformers' names of what a head on a text is for
 PROBLEMS = {
     "classification": "single_label_classification",
@@ -122,7 +125,7 @@ def _read(folder: Path, name: str, shapes_only: bool) -> Stored:
                 "left out: merge it (peft: merge_and_unload()) and save the result"
             )
     with refused(name, CONFIG):
-        raw = json.loads((folder / CONFIG).read_text("utf-8"))
+        raw = json.loads((folder / CONFIG).read_text("utf-8"), parse_constant=_no_number)
         _check_raw(raw, name)
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         check_family(config.model_type, config)
@@ -130,8 +133,13 @@ def _read(folder: Path, name: str, shapes_only: bool) -> Stored:
     files = _weight_files(folder, name)
     weights = {}
     for file in files:
-        with refused(name, file.name, ": it is truncated or corrupted, fetch or save it again"):
+        with refused(name, file.name, DAMAGED):
             weights |= _tensors(file, shapes_only)
+            for other in changed(file, weights=not shapes_only):
+                warnings.warn(
+                    f"checkpoint: {name!r} has another {other} than was saved with its weights: "
+                    "edited since, or damaged"
+                )
     _check_numbers(weights, name)
     with refused(name, "its tokenizer"):
         tokenizer = _tokenizer(folder, config, name)
@@ -157,6 +165,10 @@ def refused(name: str, what: str, advice: str = "") -> Iterator[None]:
         raise ValueError(
             f"checkpoint: {name!r} cannot be loaded: {what}{advice} ({said[:300]})"
         ) from error
+
+
+def _no_number(said: str) -> None:
+    raise ValueError(f"holds {said}, must hold finite numbers")
 
 
 def _check_raw(raw, name: str) -> None:
@@ -210,7 +222,10 @@ def _weight_files(folder: Path, name: str) -> list[Path]:
         return [folder / FOUR_BITS]
     for shard in shards or [WEIGHTS]:
         if not (folder / shard).is_file():
-            raise ValueError(f"checkpoint: {name!r} has no {shard} (only safetensors are read)")
+            raise ValueError(
+                f"checkpoint: {name!r} has no {shard} (only safetensors are read): open it with "
+                "transformers, which reads .bin, and save it to a folder (save_pretrained)"
+            )
     return [folder / shard for shard in shards]
 
 
@@ -257,7 +272,17 @@ def _tokenizer(folder: Path, config, name: str):
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     check_tokenizer(tokenizer, config, f"checkpoint: {name!r}")
-    known = tokenizer.model_max_length
+    known, specials = tokenizer.model_max_length, tokenizer.num_special_tokens_to_add(pair=True)
+    if known <= specials:
+        raise ValueError(
+            f"checkpoint: {name!r} has a tokenizer with model_max_length {known}, must be above "
+            f"the {specials} special tokens of a pair"
+        )
+    if not specials:
+        warnings.warn(
+            f"checkpoint: {name!r} has a tokenizer that puts no special tokens around texts, such "
+            "as <s>, where classifiers read: is its post-processor missing?"
+        )
     tokenizer.model_max_length = min(known, longest(config))
     return tokenizer
 

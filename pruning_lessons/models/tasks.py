@@ -160,6 +160,15 @@ class Task:
         """
         return self.head(model, hidden, self.where(batch).to(hidden.device))
 
+    def reads(self, model, batch: dict) -> Tensor:
+        """Whose last hidden states the head reads, (B, T) bool: all real tokens, or `<s>` alone."""
+        real = batch["attention_mask"].bool()
+        pools = getattr(model.config, "pooling", None) == "cls"
+        if self.head is _text or self.head is _vector and pools:
+            real = torch.zeros_like(real)
+            real[:, 0] = True
+        return real
+
     def rows(self, dense: Tensor, batch: dict) -> Tensor:
         """`outputs` from the output at every place (see `dense`)."""
         where = self.where(batch).to(dense.device)

@@ -16,6 +16,7 @@ from ..models.anatomy import (
     without_masks,
 )
 from ..models.batches import as_batches
+from ..models.checks import arguments, finite_weights, one_of, seed
 from ..models.masks import Masks, gates, hooked
 from ..models.state import at_rest
 from ..models.tasks import finish, outputs, task_of
@@ -42,6 +43,7 @@ class Scores:
     gradients: tuple[Tensor, Tensor] | None = None
 
 
+@arguments(seed=seed, method=one_of(METHODS), targets=one_of(TARGETS))
 def importance(
     model,
     batches: Iterable[dict] | None,
@@ -76,10 +78,7 @@ def importance(
     for labels that are none of the model's task, for batches that are not the model's (see
     `as_batches`), and where scores come out as no numbers.
     """
-    for name, value, known in (("method", method, METHODS), ("targets", targets, TARGETS)):
-        if value not in known:
-            raise ValueError(f"{name}: is {value!r}, must be one of {known}")
-    layers_of(model)
+    finite_weights("model", model)
     if method in ("magnitude", "random"):
         return _magnitude(without_masks(model)) if method == "magnitude" else _random(model, seed)
     batches = as_batches(model, batches, labels=method != "activation" and targets != "drawn")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ..measuring.latency import latency
 from ..measuring.tables import Table
 from ..models.anatomy import heads_per_layer, layers_of, neurons_per_layer
+from ..models.checks import arguments, encoder, whole
 from ..models.masks import Masks
 from .surgery import prune
 
@@ -62,6 +63,14 @@ def between(points: dict[int, float], n: int) -> float:
     )
 
 
+@arguments(
+    model=encoder,
+    batch_size=whole(),
+    length=whole(),
+    threads=whole(),
+    widths=whole(),
+    repeats=whole(),
+)
 def latency_table(
     model,
     batch_size: int = 1,

@@ -11,12 +11,14 @@ from torch.nn import functional as F
 
 from ..models.anatomy import embed, layers_of
 from ..models.batches import as_batches
+from ..models.checks import arguments, encoder, one_of, seed
 from ..models.masks import Masks
 from ..models.state import at_rest
 
 METHODS = ("top", "bottom", "alternate", "random", "block_influence")
 
 
+@arguments(model=encoder)
 def layer_masks(model, drop: Iterable[int]) -> Masks:
     """Masks that remove the layers `drop` and nothing else. `ValueError` for a layer that is not
     there, or twice.
@@ -36,6 +38,7 @@ def layer_masks(model, drop: Iterable[int]) -> Masks:
     return masks
 
 
+@arguments(model=encoder, method=one_of(METHODS), seed=seed)
 def layers_to_drop(
     model, n: int, method: str, batches: Iterable[dict] | None = None, seed: int = 0
 ) -> list[int]:

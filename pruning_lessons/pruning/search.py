@@ -15,8 +15,7 @@ from ..measuring.scores import fitting
 from ..measuring.tables import Table
 from ..models.anatomy import embed, layers_of, longest
 from ..models.batches import as_batches
-from ..models.checks import number, whole_number
-from ..models.files import as_folder
+from ..models.checks import finite_weights, number, one_of, whole_number
 from ..models.journal import Journal, digest, put_back, weights
 from ..models.masks import Masks
 from ..models.state import at_rest
@@ -104,8 +103,9 @@ def greedy_layer_pruning(
 
     resume: a folder in which every finished step (with `recover_each`: every candidate) is written
     down at once. After an interruption of any kind the same call with the same folder goes on, to
-    the result that it would have had. `recover` must be the same, which cannot be checked, and must
-    draw no random numbers but torch's. `drop` may grow.
+    the result that it would have had; a second process with the same folder waits for the first,
+    and a file that has been damaged is set aside, with a warning. `recover` must be the same, which
+    cannot be checked, and must draw no random numbers but torch's. `drop` may grow.
 
     `model` is not touched. Raises `TypeError` or `ValueError`, before any work, if the model does
     not fit the data, `drop` is not from 1 to L - 1, or the folder is that of another search. An
@@ -119,39 +119,25 @@ def greedy_layer_pruning(
             + ("" if recover_each else ", or None")
         )
     batches = _batches(model, tokenizer, data)
-    journal = _journal(
-        resume,
-        model,
-        batches,
-        {
-            "search": "greedy",
-            "objective": objective,
-            "recover": bool(recover),
-            "recover_each": recover_each,
-        },
-        {"start": None, "order": [], "scores": [], "tried": [], "without": [], "recoveries": 0},
-    )
-    state, order = journal.state, journal.state["order"]
-    if len(order) > drop:
-        raise ValueError(
-            f"drop: is {drop}, must be at least {len(order)}: {str(resume)!r} has removed so many"
-        )
-    with (
-        _bar(drop, len(order), progress) as bar,
-        _interruptible(model, resume, lambda: f"{len(order)} of {drop} removals, {order}"),
-    ):
-        search = _Greedy(
-            model,
-            batches,
-            OBJECTIVES[objective],
-            recover,
-            0 if recover_each else memory,
-            journal,
-            bar,
-        )
-        while len(order) < drop:
-            search.step_recovering_each() if recover_each else search.step()
-            bar.set_postfix_str(f"without {order}: {state['scores'][-1][0]:.1%}")
+    settings = {"search": "greedy", "objective": objective}
+    settings |= {"recover": bool(recover), "recover_each": recover_each}
+    begin = {"start": None, "order": [], "scores": [], "tried": [], "without": [], "recoveries": 0}
+    with _journal(resume, model, batches, settings, begin) as journal:
+        state, order = journal.state, journal.state["order"]
+        if len(order) > drop:
+            raise ValueError(
+                f"drop: is {drop}, must be at least {len(order)}: {str(resume)!r} has removed so "
+                "many"
+            )
+        with (
+            _bar(drop, len(order), progress) as bar,
+            _interruptible(model, resume, lambda: f"{len(order)} of {drop} removals, {order}"),
+        ):
+            kept = 0 if recover_each else memory
+            search = _Greedy(model, batches, OBJECTIVES[objective], recover, kept, journal, bar)
+            while len(order) < drop:
+                search.step_recovering_each() if recover_each else search.step()
+                bar.set_postfix_str(f"without {order}: {state['scores'][-1][0]:.1%}")
     masks = layer_masks(model, order)
     return LayerSearch(
         order,
@@ -189,24 +175,27 @@ def best_layers(
     """
     count, data = _checked(model, data, drop, objective)
     batches = _batches(model, tokenizer, data)
-    journal = _journal(resume, model, batches, {"search": "exact", "drop": drop}, {"batches": 0})
-    state = journal.state
     ways = [(), *reversed(list(combinations(range(count), drop)))]  # (): the whole model
-    totals = journal.tensors.get("totals", torch.zeros(len(ways), 3, dtype=torch.float64))
-    done = sum(len(batch["input_ids"]) for batch in batches[: state["batches"]])
-    with (
-        _bar(len(ways), len(ways) * done / len(data), progress) as bar,
-        torch.inference_mode(),
-        _interruptible(model, resume, lambda: f"{state['batches']} of {len(batches)} batches"),
-    ):
-        for batch in batches[state["batches"] :]:
-            hidden, mask = embed(model, batch)
-            choices = (every_choice(model, hidden, mask, range(count), n, state) for n in (0, drop))
-            for total, last in zip(totals, chain(*choices), strict=True):
-                total += answers(model, last, batch)
-                bar.update(len(hidden) / len(data))
-            state["batches"] += 1
-            journal.write({"totals": totals})
+    settings = {"search": "exact", "drop": drop}
+    with _journal(resume, model, batches, settings, {"batches": 0}) as journal:
+        state = journal.state
+        totals = journal.tensors.get("totals", torch.zeros(len(ways), 3, dtype=torch.float64))
+        done = sum(len(batch["input_ids"]) for batch in batches[: state["batches"]])
+        with (
+            _bar(len(ways), len(ways) * done / len(data), progress) as bar,
+            torch.inference_mode(),
+            _interruptible(model, resume, lambda: f"{state['batches']} of {len(batches)} batches"),
+        ):
+            for batch in batches[state["batches"] :]:
+                hidden, mask = embed(model, batch)
+                choices = (
+                    every_choice(model, hidden, mask, range(count), n, state) for n in (0, drop)
+                )
+                for total, last in zip(totals, chain(*choices), strict=True):
+                    total += answers(model, last, batch)
+                    bar.update(len(hidden) / len(data))
+                state["batches"] += 1
+                journal.write({"totals": totals})
     whole, *scores = (Score.of(total) for total in totals)
     choices = dict(zip(ways[1:], scores))
     best = max(choices, key=lambda dropped: OBJECTIVES[objective](choices[dropped]))
@@ -268,10 +257,7 @@ class _Greedy:
         """Recover from each removal that is possible, and remove the layer that is missed least
         after that.
         """
-        tried, order = (
-            self.state["tried"],
-            self.state["order"],
-        )  # tried: scores of the first ones of `left`
+        tried, order = self.state["tried"], self.state["order"]  # tried: of the first in `left`
         for layer in self.left[len(tried) :]:
             candidate = self._recovered(self.model, [*order, layer])
             score = self._look(candidate).score
@@ -294,6 +280,7 @@ class _Greedy:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(0)
             self.recover(pruned)
+        finite_weights("recover", pruned)
         self.state["recoveries"] += 1
         return pruned.eval()
 
@@ -312,8 +299,8 @@ def _checked(model, data, drop: int, objective: str) -> tuple[int, Texts]:
     if count < 2:
         raise ValueError(f"model: has {count} layers, must have at least 2 to do without one")
     whole_number("drop", drop, 1, count - 1)
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective: is {objective!r}, must be one of {sorted(OBJECTIVES)}")
+    finite_weights("model", model)
+    one_of(OBJECTIVES)("objective", objective)
     data = fitting(data, model)
     if not len(data):
         raise ValueError("data: has no sentences")
@@ -329,17 +316,8 @@ def _batches(model, tokenizer, data) -> list[dict]:
 
 
 def _journal(resume, model, batches: list[dict], settings: dict, state: dict) -> Journal:
-    if resume is not None:
-        as_folder(resume, "resume")
-
-    def same() -> dict:
-        return {
-            "model": digest(model.state_dict().values()),
-            "settings": settings,
-            "data": digest(tensor for batch in batches for tensor in batch.values()),
-        }
-
-    return Journal("search", "resume", resume, same, state | {"runs": 0, "seconds": 0.0})
+    same = lambda: settings | {"data": digest(t for batch in batches for t in batch.values())}
+    return Journal("search", "resume", resume, same, state | {"runs": 0, "seconds": 0.0}, model)
 
 
 @contextmanager

@@ -7,12 +7,21 @@ from torch import Tensor
 
 from ..measuring.size import encoder_macs, unit_macs
 from ..models.anatomy import heads_per_layer, layers_of, neurons_per_layer
-from ..models.checks import share, whole_number
+from ..models.checks import arguments, encoder, number, share, whole, whole_number
 from ..models.masks import Masks
 from .importance import Scores
 from .latency_table import LatencyTable, between, latency_table
 
 
+@arguments(
+    model=encoder,
+    keep_macs=lambda name, value: share(name, value, zero=False),
+    keep_heads=whole(least=0),
+    keep_neurons=whole(least=0),
+    max_latency_ms=lambda name, value: number(name, value, above=True),
+    multiple=whole(),
+    length=whole(),
+)
 def select(
     scores: Scores,
     model,
@@ -42,7 +51,6 @@ def select(
     scores do not fit the model or hold NaN.
     """
     heads, neurons = heads_per_layer(model), neurons_per_layer(model)
-    whole_number("length", length)
     _check(scores, model, keep_macs, keep_heads, keep_neurons, max_latency_ms, even, multiple)
     choice = _Choice(scores, heads, neurons, even, multiple)
     if max_latency_ms is not None:
@@ -79,8 +87,6 @@ def _check(
         raise ValueError(
             "budget: give keep_macs, or max_latency_ms, or keep_heads and keep_neurons"
         )
-    if keep_macs is not None:
-        share("keep_macs", keep_macs, zero=False)
     n = max(len(layers_of(model)), 1)
     for name, value, most in (
         ("keep_heads", keep_heads, sum(heads_per_layer(model))),
@@ -90,9 +96,6 @@ def _check(
             whole_number(name, value, 0, most)
         if value is not None and even and value % n:
             raise ValueError(f"{name}: is {value}, must be a multiple of {n} layers with even=True")
-    whole_number("multiple", multiple)
-    if max_latency_ms is not None and not 0 < max_latency_ms < math.inf:
-        raise ValueError(f"max_latency_ms: is {max_latency_ms}, must be a time above 0")
     if max_latency_ms is not None and even:
         raise ValueError("even: a latency budget chooses per layer, so even must be False")
     for name, count in (("heads", keep_heads), ("neurons", keep_neurons)):

@@ -62,6 +62,7 @@ def _config(model, kept: list[int], heads: list[Tensor], neurons: list[Tensor]):
         **old
         | {
             "num_hidden_layers": len(kept),
+            "chunk_size_feed_forward": 0,  # changes no answer
             "kept_layers": [places[i] for i in kept],
             "kept_heads": [
                 [before[i][h] for h in chosen.tolist()] for i, chosen in zip(kept, heads)

@@ -22,7 +22,9 @@ class Score(NamedTuple):
 
     @classmethod
     def of(cls, total: Tensor) -> "Score":
-        """From the sums that `answers` gives, (3,)."""
+        """From the sums that `answers` gives, (3,). `ValueError` if the loss is NaN."""
+        if total[1].isnan():
+            raise ValueError("model: its loss on the data is NaN: has it such weights?")
         return cls(*(total[:2] / total[2]).tolist())
 
     def shown(self) -> tuple[str, str]:

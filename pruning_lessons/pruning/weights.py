@@ -11,13 +11,16 @@ from torch.nn.utils import prune as torch_prune
 from ..measuring.tables import Table
 from ..models.anatomy import MATRICES, PLAINLY, copied, inputs_of, layers_of
 from ..models.batches import as_batches
-from ..models.checks import share, whole_number
+from ..models.checks import arguments, finite_weights, one_of, seed, share, whole_number
 from ..models.state import at_rest
 
 SCOPES = ("global", "layer", "matrix")
 METHODS = ("magnitude", "wanda", "random")
 
 
+@arguments(
+    model=finite_weights, sparsity=share, scope=one_of(SCOPES), method=one_of(METHODS), seed=seed
+)
 def prune_weights(
     model,
     sparsity: float | None = None,
@@ -76,13 +79,8 @@ def prune_weights(
 
 
 def _check(model, sparsity, scope, pattern, method) -> None:
-    for name, value, known in (("scope", scope, SCOPES), ("method", method, METHODS)):
-        if value not in known:
-            raise ValueError(f"{name}: is {value!r}, must be one of {known}")
     if (pattern is None) == (sparsity is None):
         raise ValueError("sparsity: give it, or pattern=(N, M), and not both")
-    if sparsity is not None:
-        share("sparsity", sparsity)
     widths = {matrix.in_features for _, matrix in _matrices(model)}
     if pattern is not None:
         if not isinstance(pattern, tuple | list) or len(pattern) != 2:

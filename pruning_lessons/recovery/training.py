@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Integral
@@ -23,9 +23,8 @@ from ..measuring.scores import evaluate, fitting
 from ..measuring.tables import Table
 from ..models.anatomy import kept_layers, layers_of, longest
 from ..models.batches import as_batches
-from ..models.checks import number, share, whole_number
-from ..models.files import as_folder
-from ..models.journal import Journal, digest, put_back, weights
+from ..models.checks import arguments, encoder, finite_weights, number, share, whole_number
+from ..models.journal import MODEL, Journal, digest, put_back, weights
 from ..models.state import at_rest
 from ..models.tasks import check_partners, outputs, task_of
 
@@ -75,17 +74,22 @@ def fine_tune(
     norm 1. Word embeddings stay frozen by default, so that languages without training sentences
     keep their place. validation: evaluated after each epoch; the best epoch's weights are put back
     at the end, and with `patience` training stops after so many epochs without a better one.
-    folder: where the state is written after every epoch and every `save_every` steps, whole or not
-    at all; after an interruption the same call goes on from there and, with as many threads, ends
-    with the same weights.
+
+    folder: where the state is written at the start of every epoch, every `save_every` steps and at
+    the end, whole or not at all. If the training is interrupted, `model` is put back to the state
+    that was written last; after an interruption of any kind the same call, with the model as it was
+    given or as it is now, goes on from there and, with as many threads, ends with the same weights.
+    The same call after the end gives the result at once. Of two processes with one folder the
+    second waits for the first. A file that has been damaged is set aside, with a warning.
 
     Devices are `accelerate`'s: one CPU or GPU, several GPUs under `accelerate launch`, several
     processes on CPUs under `torchrun`. Of N processes each takes every Nth batch, a step goes along
     the mean of their N gradients, and all of them end with the same weights, starting from the main
     process's. They must see the same `folder`; the main process writes to it.
 
-    Raises `ValueError` or `TypeError` if data, model or options do not fit, and if `folder` is that
-    of another training or holds other things.
+    Raises `ValueError` or `TypeError` if data, model or options do not fit, if `folder` is that of
+    another training or holds other things, and if the training diverges: at the first step whose
+    loss or gradient is NaN or infinite, `model` is put back to weights from before.
     """
 
     task = task_of(model)
@@ -105,6 +109,7 @@ def fine_tune(
     return _train(model, tokenizer, data, loss, options, validation, folder, save_every, progress)
 
 
+@arguments(student=encoder, teacher=encoder)
 def distill(
     student,
     teacher,
@@ -239,6 +244,9 @@ def labelled(data: Texts, task) -> bool:
 def _check(
     model, data: Texts, validation: Texts | None, options: dict, save_every: int, teacher
 ) -> None:
+    for name, given in (("model", model), ("teacher", teacher)):
+        if given is not None:
+            finite_weights(name, given)
     for name, examples in (("data", data), ("validation", validation)):
         if examples is not None and not len(examples):
             raise ValueError(f"{name}: has no sentences")
@@ -256,6 +264,8 @@ def _check(
         if name in options:
             options[name] = value
     options["learning_rate"] = number("learning_rate", options["learning_rate"], above=True)
+    if options["learning_rate"] > 1e30:  # Adam's steps would be no float32
+        raise ValueError(f"learning_rate: is {options['learning_rate']}, must be at most 1e30")
     options["seed"] = whole_number("seed", options["seed"], -(2**40))
     if options["patience"] is not None and validation is None:
         raise ValueError(
@@ -268,6 +278,7 @@ def _check(
         )
 
 
+@torch.enable_grad()
 def _train(
     model,
     tokenizer,
@@ -280,50 +291,56 @@ def _train(
     progress: bool,
     teacher=None,
 ) -> Training:
-    if folder is not None:
-        as_folder(folder)
     data = fitting(data, model)
     validation = None if validation is None else fitting(validation, model, "validation")
     _check(model, data, validation, options, save_every, teacher)
     from accelerate import Accelerator
-    from accelerate.utils import broadcast
 
     # Without an accelerator, processes that torchrun has started find each other only if they are
     # told to use CPUs.
     accelerator = Accelerator(cpu=not torch.accelerator.is_available())
 
     def same() -> dict:
-        return {
-            "model": digest(model.state_dict().values()),
-            "options": options,
+        return options | {
             "teacher": teacher and digest(teacher.state_dict().values()),
-            "data": [_digest(data), validation and _digest(validation)],
+            "data": _digest(data),
+            "validation": validation and _digest(validation),
             "number of processes": accelerator.num_processes,
         }
 
-    words = model.base_model.embeddings.word_embeddings.weight
-    device, begin = next(model.parameters()).device, {"steps": 0, "seconds": 0.0, "stopped": False}
+    state = {"steps": 0, "seconds": 0.0, "stopped": False, "finished": False}
+    state |= {"losses": [], "accuracies": [], "running": []}
+    main, device = accelerator.is_main_process, next(model.parameters()).device
+    journal = Journal("training", "folder", folder, same, state, model, writes=main)
     try:
         with at_rest(model, gradients=True):
             if options["freeze_embeddings"]:
-                words.requires_grad_(False)
+                model.base_model.embeddings.word_embeddings.weight.requires_grad_(False)
             model.to(accelerator.device)
-            broadcast(model.state_dict())
-            journal = Journal(
-                "training",
-                "folder",
-                folder,
-                same,
-                begin | {"losses": [], "accuracies": [], "running": []},
-                writes=accelerator.is_main_process,
-            )
-            trainer = _Trainer(model, tokenizer, loss, options, accelerator, journal, save_every)
-            trainer.reference = teacher
-            trainer.run(data, validation, progress)
+            with _opened(journal, model, accelerator):
+                trainer = _Trainer(model, tokenizer, loss, options, accelerator, journal)
+                trainer.save_every, trainer.reference = save_every, teacher
+                trainer.run(data, validation, progress)
     finally:
         model.to(device)
     found = (journal.state[name] for name in ("losses", "accuracies", "steps", "seconds"))
     return Training(*found, score=task_of(model).scores[0])
+
+
+@contextmanager
+def _opened(journal: Journal, model, accelerator) -> Iterator[None]:
+    """The journal, opened by the main process before the others; all have its weights."""
+    from accelerate.utils import broadcast
+
+    with ExitStack() as held:
+        try:
+            if accelerator.is_main_process:  # it may wait for another run to end
+                held.enter_context(journal)
+        finally:
+            broadcast(model.state_dict())  # the others wait here
+        if not accelerator.is_main_process:
+            held.enter_context(journal)
+        yield
 
 
 class _Trainer:
@@ -333,29 +350,20 @@ class _Trainer:
     losses look at layers inside the model, and its states are pickles.
     """
 
+    save_every = 200
+    reference = None  # whose answers count as right where there are no labels
+
     def __init__(
-        self,
-        model,
-        tokenizer,
-        loss: Callable,
-        options: dict,
-        accelerator,
-        journal: Journal,
-        save_every: int,
+        self, model, tokenizer, loss: Callable, options: dict, accelerator, journal: Journal
     ):
         self.model, self.tokenizer, self.loss, self.options = model, tokenizer, loss, options
-        self.accelerator, self.journal, self.state, self.save_every = (
-            accelerator,
-            journal,
-            journal.state,
-            save_every,
-        )
+        self.accelerator, self.journal, self.state = accelerator, journal, journal.state
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=options["learning_rate"], weight_decay=0.01
         )
-        self.reference = None  # whose answers count as right where there are no labels
         self.best = self._restore()
+        self.good, self.good_step = [], self.state["steps"]
         done = accelerator.gather(
             torch.tensor([self.state["steps"]], device=accelerator.device)
         )  # (processes,)
@@ -366,6 +374,11 @@ class _Trainer:
             )
 
     def run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
+        if not self.state["finished"]:
+            self._run(data, validation, progress)
+        self.accelerator.wait_for_everyone()  # the state is on disk
+
+    def _run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
         size = self.options["batch_size"]
         plan = data.by_length().batches(self.tokenizer, size, longest(self.model))
         learned = self.reference is None or bool(self.options.get("alpha"))
@@ -391,10 +404,13 @@ class _Trainer:
                 state["running"] = []
                 if validation is not None:
                     self.validate(validation)
-                self._save()
         if self.best:
             put_back(self.model, self.best)
-        self.accelerator.wait_for_everyone()  # the state is on disk
+        if not all(p.isfinite().all() for p in self.trained):
+            self._diverged(total, "it leaves weights that are NaN or infinite")
+        self.best, state["finished"] = {}, True
+        self.optimizer.state.clear()  # nobody needs Adam's moments any more
+        self._save()
 
     def step(self, batch: dict, total: int) -> float:
         """One of `total` steps; the mean of the processes' losses."""
@@ -414,17 +430,35 @@ class _Trainer:
         loss = self._average(loss.detach())
         norm = clip_grad_norm_(self.trained, 1.0)
         if not isfinite(loss) or not norm.isfinite():
-            raise ValueError(
-                f"learning_rate: is {self.options['learning_rate']}, and the training diverges: at "
-                f"step {done + 1} of {total} the loss is {loss}, the gradient's norm {norm}. The "
-                f"model keeps the weights of step {done}; try a smaller one"
-            )
+            self._diverged(total, f"the loss is {loss}, the gradient's norm {norm}")
+        self._keep()
         self.optimizer.step()
         self.state["running"].append(loss)
         self.state["steps"] += 1
-        if self.state["steps"] % self.save_every == 0:
-            self._save()
         return loss
+
+    def _keep(self) -> None:
+        """Weights whose loss and gradient are numbers are good: what a failure goes back to."""
+        state = self.state
+        if not self.journal.file:
+            self.good = self.good or [torch.empty_like(p) for p in self.trained]
+            for kept, p in zip(self.good, self.trained):
+                kept.copy_(p.detach())
+        elif not state["running"] or state["steps"] % self.save_every == 0:
+            self._save()
+        else:
+            return
+        self.good_step = state["steps"]
+
+    def _diverged(self, total: int, found: str) -> None:
+        for kept, p in zip(self.good, self.trained):  # with a folder, the journal does this
+            p.detach().copy_(kept)
+        steps = min(self.state["steps"] + 1, total)
+        raise ValueError(
+            f"learning_rate: is {self.options['learning_rate']}, and the training diverges: at "
+            f"step {steps} of {total} {found}. The model is put back to the weights of step "
+            f"{self.good_step}; try a smaller one"
+        )
 
     def _average(self, loss: Tensor) -> float:
         """Put the mean over all processes in the place of the gradients; the mean loss."""
@@ -458,10 +492,10 @@ class _Trainer:
             for i, values in self.optimizer.state_dict()["state"].items()
             for name, tensor in values.items()
         }
-        parts = {"model": weights(self.model), "adam": adam, "best": self.best}
+        parts = {MODEL: weights(self.model), "adam.": adam, "best.": self.best}
         self.journal.write(
             {
-                f"{part}.{name}": tensor
+                f"{part}{name}": tensor
                 for part, tensors in parts.items()
                 for name, tensor in tensors.items()
             }

@@ -1,7 +1,8 @@
 """The card of an exported model: README.md, from what stands beside it."""
 
-import html
 import re
+
+from ..measuring.escapes import in_markdown, one_line
 
 MARK = "<!-- written by pruning_lessons: remove this line to keep your own text -->"
 FAMILIES = {
@@ -37,9 +38,9 @@ def card(config: dict, settings: dict, sizes: dict[str, int]) -> str:
     """
     family = config["model_type"].removeprefix("pruned-")
     head = [
-        f"# {FAMILIES.get(family, escaped(family))}, {settings['task']}, as ONNX",
+        f"# {FAMILIES.get(family, in_markdown(family))}, {settings['task']}, as ONNX",
         MARK,
-        f"An encoder of the family {FAMILIES.get(family, escaped(family))} with a head for "
+        f"An encoder of the family {FAMILIES.get(family, in_markdown(family))} with a head for "
         f"{TASKS[settings['task']]}.",
     ]
     parts = [
@@ -55,18 +56,12 @@ def card(config: dict, settings: dict, sizes: dict[str, int]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def escaped(text) -> str:
-    """A text from outside as Markdown that shows it, on one line, and does nothing else."""
-    line = " ".join(str(text).split())
-    return re.sub(r"([\\`*_{}\[\]()#.!|~:@$^])", r"\\\1", html.escape(line, quote=False))
-
-
 def _labels(settings: dict) -> str:
     labels = settings["labels"]
     if not labels:
         return ""
     more = f", and {len(labels) - LABELS} more" if len(labels) > LABELS else ""
-    return f"{len(labels)} labels: {', '.join(map(escaped, labels[:LABELS]))}{more}."
+    return f"{len(labels)} labels: {', '.join(map(in_markdown, labels[:LABELS]))}{more}."
 
 
 def _pruned(config: dict, settings: dict) -> str:
@@ -102,7 +97,7 @@ def _flat(figures: dict, above: str = ""):
             yield from _flat(value, f"{above}{name}, ")
         else:
             plain = isinstance(value, float) and f"{value:.4g}"
-            yield (escaped(f"{above}{name}"), plain or escaped(value))
+            yield (in_markdown(f"{above}{name}"), plain or in_markdown(value))
 
 
 def _run(settings: dict, int8: bool) -> str:
@@ -136,7 +131,7 @@ print(model([{text}]{more}))
 
 def _quoted(text: str) -> str:
     """For an example in a code block: nothing that ends a string or the block."""
-    return re.sub(r"[\"'`$\\\r\n]", "", text)
+    return re.sub(r"[\"'`$\\!]", "", one_line(text))
 
 
 def _limits(settings: dict) -> str:

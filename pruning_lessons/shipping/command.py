@@ -21,6 +21,7 @@ from ..measuring.size import encoder_macs
 from ..measuring.texts import are_generic
 from ..models.anatomy import layers_of, longest
 from ..models.checkpoints import UntrainedHead, load
+from ..models.disk import disk_errors
 from ..models.tasks import TASKS, labels_of, task_of
 from ..recovery.training import labelled
 from . import report as reports
@@ -258,7 +259,7 @@ def run(options: Namespace) -> str:
         "CHECKPOINT": model_fingerprint(whole, tokenizer),
         "TEXTS": fingerprint(parts.values()),
     }
-    with alone(out / "state"):
+    with disk_errors("--out", out), alone(out / "state"):
         state = State(out / "state", same, options.fresh)
         if options.time_again:
             state.forget_times()

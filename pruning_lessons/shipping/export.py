@@ -24,6 +24,7 @@ from ..models.anatomy import (
 )
 from ..models.batches import reads_first
 from ..models.files import as_folder, settle, written_beside
+from ..models.memory import SMALLER, advised
 from ..models.stored import check_tokenizer
 from ..models.tasks import Task, check_labels, hidden_states, labels_of, pooled, task_of
 from .card import MARK, card
@@ -31,7 +32,7 @@ from .int8 import quantize
 
 WRITTEN = (
     "model.onnx",
-    "model.onnx.data",  # the weights, of a model of more than 2 GB
+    "model.onnx.data",  # the weights of a large model
     "model-int8.onnx",
     "tokenizer.json",
     "settings.json",
@@ -44,6 +45,9 @@ WEIGHTS = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.b
 SPECIAL = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 NO_LIMIT = 10**9  # transformers' word for it is larger
 BATCHES = 4096
+# Bytes from which on the weights are in a file of their own. A model in one file, which cannot have
+# 2 GB, is in memory two or three times while it is written, read or quantised; those weights once.
+LARGE = 2**28
 
 
 class _Dense(nn.Module):
@@ -85,6 +89,7 @@ class _Through(nn.Module):
         return x, None
 
 
+@advised(SMALLER)
 def export_onnx(model, tokenizer, folder: str | Path, *, figures: dict | None = None) -> Path:
     """Write `folder` with model.onnx and all that answers from it; batch and length stay free.
 
@@ -113,7 +118,7 @@ def export_onnx(model, tokenizer, folder: str | Path, *, figures: dict | None = 
         plain.no_truncation()
         plain.no_padding()
         plain.save(str(fresh / "tokenizer.json"))
-        _write_json(settings, fresh / "settings.json")
+        _write_settings(settings, fresh)
         _write_json(config, fresh / "config.json")
         shutil.copyfile(Path(__file__).with_name("onnx_model.py"), fresh / "answer.py")
         _check(module, fresh, settings)
@@ -124,6 +129,7 @@ def export_onnx(model, tokenizer, folder: str | Path, *, figures: dict | None = 
     return folder
 
 
+@advised(SMALLER)
 def quantize_onnx(folder: str | Path) -> Path:
     """Write model-int8.onnx beside an exported model: weights in 8 bits, a scale for each output
     and for each word piece, activations at run time; right on any CPU (see `int8`).
@@ -145,6 +151,7 @@ def quantize_onnx(folder: str | Path) -> Path:
                 f"folder: model.onnx in {str(folder)!r} cannot be quantised, it may be damaged: "
                 f"{error}"
             ) from error
+        _write_settings(_read_json(folder / "settings.json"), fresh)
         _write_card(fresh, folder)  # with its size
     return folder / "model-int8.onnx"
 
@@ -158,7 +165,7 @@ def put_figures(folder: str | Path, figures: dict) -> None:
         raise ValueError(f"folder: {str(folder)!r} has no settings.json: run export_onnx first")
     settings = _read_json(folder / "settings.json")
     with written_beside(folder) as fresh:
-        _write_json(settings | {"figures": figures}, fresh / "settings.json")
+        _write_settings(settings | {"figures": figures}, fresh)
         _write_card(fresh, folder)
 
 
@@ -185,7 +192,7 @@ def _settings(model, tokenizer, task: Task, figures: dict | None) -> dict:
         warnings.warn(
             "tokenizer: pads on the left, where this model reads, so an answer depends on the "
             "texts that are asked together: set tokenizer.padding_side = 'right'",
-            stacklevel=3,
+            stacklevel=4,
         )
     special = {f"{name}_token": getattr(tokenizer, f"{name}_token", None) for name in SPECIAL}
     special = {name: str(token) for name, token in special.items() if token is not None}
@@ -245,6 +252,18 @@ def _config(model) -> dict:
     return json.loads(config.to_json_string(use_diff=False))
 
 
+def _write_settings(settings: dict, fresh: Path) -> None:
+    """settings.json, with checksums of itself and of what `OnnxModel` reads of `fresh`."""
+    from .onnx_model import checksum, sealed
+
+    read = [
+        f for f in fresh.iterdir() if f.suffix in (".onnx", ".data") or f.name == "tokenizer.json"
+    ]
+    sums = {file.name: checksum(file) for file in read}
+    settings = settings | {"files": settings.get("files", {}) | sums}
+    _write_json(settings | {"checksum": sealed(settings)}, fresh / "settings.json")
+
+
 def _write_json(content: dict, file: Path) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -298,9 +317,13 @@ def _check_folder(folder: Path) -> None:
 
 def _exportable(model, task: Task) -> nn.Module:
     """A copy in eval mode on the CPU, in which empty layers are what they compute: ONNX runtimes
-    stumble over width 0. `ValueError` for weights that are no numbers.
+    stumble over width 0. Weights that are on the CPU in float32 are the model's own, not copied.
+    `ValueError` for weights that are no numbers.
     """
-    small = copied(without_masks(model)).cpu().float().eval()
+    model = without_masks(model)
+    # in place of the model's parameters, which stay as they are
+    memo = {id(p): nn.Parameter(p.detach().cpu().float(), False) for p in model.parameters()}
+    small = copied(model, memo).cpu().float().eval()
     for name, weights in small.state_dict().items():
         if not weights.isfinite().all():
             raise ValueError(f"model: has NaN or infinite values in {name}, must have numbers")
@@ -373,7 +396,8 @@ def _write_model(module: nn.Module, file: Path, limit: int, settings: dict) -> N
             logger.setLevel(level)
     _strip(program.model)
     program.model.metadata_props["export"] = settings["export"]
-    program.save(file)
+    size = sum(w.const_value.nbytes for w in program.model.graph.initializers.values())
+    program.save(file, external_data=size >= LARGE)
 
 
 def _strip(graph_model) -> None:

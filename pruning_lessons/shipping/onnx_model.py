@@ -9,9 +9,11 @@ import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterable
 from numbers import Integral
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -71,16 +73,17 @@ class OnnxModel:
         if not isinstance(folder, str | os.PathLike):
             raise TypeError(f"folder: is a {type(folder).__name__}, must be the path of a folder")
         folder = Path(folder)
-        self.file = folder / ("model-int8.onnx" if quantized else "model.onnx")
+        self.file = _place(folder, "model-int8.onnx" if quantized else "model.onnx")
         if not self.file.is_file():
             raise ValueError(
                 f"folder: {str(folder)!r} has no {self.file.name}: run "
                 f"{'quantize_onnx' if quantized else 'export_onnx'}"
             )
-        self.settings = settings = _settings(folder / "settings.json")
+        self.settings = settings = _settings(_place(folder, "settings.json"))
         self.task, self.labels = settings["task"], settings["labels"]
         self.prompts, self.max_length = settings["prompts"], settings["max_length"]
-        self._tokenizer_file = folder / "tokenizer.json"
+        self._tokenizer_file = _place(folder, "tokenizer.json")
+        self._check_files()
         self.tokenizer = self._plain_tokenizer()
         self.tokenizer.enable_truncation(
             self.max_length,
@@ -95,6 +98,11 @@ class OnnxModel:
         )
         self.session = _read(self.file, lambda file: _session(file, threads))
         self._check_session()
+        if settings.get("checksum", sealed(settings)) != sealed(settings):
+            warnings.warn(
+                f"folder: settings.json in {str(folder)!r} is not what export_onnx wrote: edited "
+                "since, or damaged"
+            )
 
     def __call__(self, texts, pairs=None, prompt: str | None = None):
         """The answers to a list of texts, or of texts and as many second texts."""
@@ -193,7 +201,7 @@ class OnnxModel:
     def _checked(self, texts, pairs, prompt) -> tuple[list[str], list[str] | None]:
         texts = _texts("texts", texts)
         if prompt is not None:
-            if prompt not in self.prompts:
+            if not isinstance(prompt, str) or prompt not in self.prompts:
                 raise ValueError(f"prompt: is {prompt!r}, must be one of {sorted(self.prompts)}")
             texts = [self.prompts[prompt] + text for text in texts]
         if pairs is None:
@@ -287,6 +295,20 @@ class OnnxModel:
     def _plain_tokenizer(self) -> Tokenizer:
         return _read(self._tokenizer_file, lambda file: Tokenizer.from_file(str(file)))
 
+    def _check_files(self) -> None:
+        """`ValueError` for a file that is not as it was written."""
+        known = self.settings.get("files")
+        again = "quantize_onnx" if "int8" in self.file.name else "export_onnx"
+
+        def compare(file: Path) -> None:
+            named = isinstance(known, dict) and file.name in known
+            if named and checksum(file) != known[file.name]:
+                raise ValueError(f"its checksum is not that of when it was written: run {again}")
+
+        data = Path(f"{self.file}.data")
+        for file in (self.file, self._tokenizer_file, *([data] if data.is_file() else [])):
+            _read(file, compare)
+
     def _check_session(self) -> None:
         """`ValueError` where model, settings and tokenizer do not belong together."""
         self._inputs = [x.name for x in self.session.get_inputs()]
@@ -303,6 +325,30 @@ class OnnxModel:
                 f"folder: settings.json in {str(self.file.parent)!r} has {len(self.labels)} "
                 f"labels, {self.file.name} has {width} outputs"
             )
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of a file."""
+    found = 0
+    with open(file, "rb") as content:
+        while part := content.read(2**22):
+            found = crc32(part, found)
+    return found
+
+
+def sealed(settings: dict) -> int:
+    """CRC-32 of settings, but for their own."""
+    rest = {name: value for name, value in settings.items() if name != "checksum"}
+    return crc32(json.dumps(rest, sort_keys=True).encode())
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Where a file of the folder is: a save that was interrupted once it was decided keeps what it
+    has still to move in a hidden folder.
+    """
+    waiting = sorted(folder.glob(".pruning-lessons-saved-*"), reverse=True)
+    found = [place / name for place in waiting if (place / name).is_file()]
+    return found[0] if found else folder / name
 
 
 def _session(file: Path, threads: int | None):
@@ -361,19 +407,22 @@ def _read(file: Path, reader):
         if not file.is_file():
             raise FileNotFoundError("there is no such file")
         return reader(file)
-    except Exception as error:
+    except BaseException as error:
+        # a panic of the tokenizers is no Exception; Ctrl-C is none of ours
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ValueError(
             f"folder: {file.name} in {str(file.parent)!r} cannot be read: {_first_line(error)}"
         ) from error
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def _texts(name: str, texts) -> list[str]:
     """`TypeError` unless these are texts, `ValueError` for one that is no Unicode."""
-    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+    if isinstance(texts, (str, bytes, dict)) or not isinstance(texts, Iterable):
         kind = "one text" if isinstance(texts, str) else f"a {type(texts).__name__}"
         raise TypeError(f"{name}: is {kind}, must be a list of texts")
     texts = list(texts)

@@ -5,8 +5,8 @@ from argparse import Namespace
 from math import isfinite
 from pathlib import Path
 
+from ..measuring.escapes import in_markdown
 from ..measuring.tables import table
-from .card import escaped
 from .export import put_figures
 from .ruler import difference
 from .run import FORMS, INT8, PRUNED, WHOLE, Run, factors
@@ -316,7 +316,7 @@ def as_markdown(report: dict, picture: bool) -> str:
     """For report.md."""
     others = [size["folder"] for size in report["sizes"]]
     parts = [
-        f"# {escaped(report['checkpoint'])}, pruned",
+        f"# {in_markdown(report['checkpoint'])}, pruned",
         heading(report),
         "## Sizes",
         _markdown_table(sizes_rows(report)),
@@ -326,7 +326,7 @@ def as_markdown(report: dict, picture: bool) -> str:
         _markdown_table(forms_rows(report)),
         factors_line(report),
         "## Test",
-        _markdown_table([(escaped(row[0]), *row[1:]) for row in test_rows(report)]),
+        _markdown_table([(in_markdown(row[0]), *row[1:]) for row in test_rows(report)]),
         "## How to read it",
         "\n".join(f"- {note}" for note in report["notes"]),
         "## Folders",

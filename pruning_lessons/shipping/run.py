@@ -4,13 +4,13 @@ A stage's result is JSON, and its models are on disk before it counts as done. S
 killed goes on, and what it gives does not depend on whether it was.
 """
 
-import os
 from argparse import Namespace
 from collections.abc import Callable
 from math import isnan
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from tqdm.auto import tqdm
 
 from ..measuring.latency import latency
@@ -28,7 +28,7 @@ from ..pruning.surgery import prune
 from ..recovery.training import distill
 from .export import export_onnx, quantize_onnx
 from .ruler import TINY, Ruler, better, choose
-from .run_state import TIMES, State
+from .run_state import TIMES, State, write_whole
 from .save import save
 from .split import calibration_texts
 
@@ -145,9 +145,7 @@ class Run:
             masks = layer_masks(self.whole, dropped).then(masks)
             for part in ("heads", "neurons", "layers"):
                 tensors[f"{keep:g}.{part}"] = getattr(masks, part)
-        file = self.state.folder / "masks.safetensors"
-        save_file(tensors, file.with_suffix(".part"))
-        os.replace(file.with_suffix(".part"), file)
+        write_whole(self.state.folder / "masks.safetensors", packed(tensors))
         return {"dropped": dropped}
 
     def one_size(self, keep: float) -> dict:
@@ -174,7 +172,7 @@ class Run:
         masks = Masks(*(tensors[f"{keep:g}.{part}"] for part in ("heads", "neurons", "layers")))
         cut = prune(self.whole, masks)
         first = self._validate(cut)
-        fixed = repair(cut, self.whole, self.batches, progress=self.progress)
+        fixed = repair(cut, self.whole, self.batches, progress=self.progress, inputs=True)
         second = self._validate(fixed)
         best, model = ("repaired", fixed) if better(first, second) else ("cut", cut)
         save(model, self.tokenizer, self.state.folder / f"kept-{keep:g}")

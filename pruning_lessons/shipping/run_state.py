@@ -4,11 +4,11 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ..models.files import locked
+from ..models.files import WORKING, at_work, put_in_place
 from ..models.journal import digest
 from .card import MARK as CARD
 from .export import WRITTEN
@@ -20,11 +20,8 @@ TIMES = "milliseconds"  # the end of names of stages that take time
 def write_whole(file: Path, content: str | bytes) -> None:
     """Write a file whole or not at all."""
     part = file.with_name(f"{file.name}.part")
-    with open(part, "wb") as stream:
-        stream.write(content.encode() if isinstance(content, str) else content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(part, file)
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    put_in_place(part, file)
 
 
 def check_out(out: Path, resume: bool = False) -> None:
@@ -38,22 +35,22 @@ def check_out(out: Path, resume: bool = False) -> None:
     if not out.is_dir():
         return
     state = out / "state"
-    begun = set(os.listdir(state)) <= {"run.json.part", "lock"} if state.is_dir() else False
-    if set(os.listdir(out)) - ({"state"} if begun else set()):
+    others = set(os.listdir(out)) - {"state"}
+    if state.is_dir():  # killed before it wrote down a thing
+        others |= {
+            name
+            for name in os.listdir(state)
+            if name != "run.json.part" and not name.startswith(WORKING)
+        }
+    if others:
         raise ValueError(
             f"--out: {str(out)!r} holds other things and no run of this command: name a new folder"
         )
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager:
     """Make a run's state folder; `ValueError` if another process is at work there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "lock").touch()
-    with locked(folder / "lock", patience=0) as mine:
-        if mine is False:
-            raise ValueError(f"--out: in {str(folder.parent)!r} another run is at work")
-        yield
+    return at_work(folder, "--out", wait=False)
 
 
 class State:

@@ -21,6 +21,7 @@ from ..models.anatomy import (
 from ..models.checkpoints import quiet, told_task
 from ..models.families import PRUNED_CLASS, empty
 from ..models.files import as_folder, settle, written_beside
+from ..models.seals import seal
 from ..models.stored import (
     ADAPTERS,
     CONFIG,
@@ -43,7 +44,8 @@ def save(model, tokenizer, folder: str | Path) -> Path:
     neurons in each layer) opens without this package, an embedder in sentence-transformers, too;
     the Auto classes know the others after `import pruning_lessons`. Only the files of a checkpoint
     are written, all or none, over those of an earlier one; whatever else is in the folder stays.
-    Before they are put in place it is checked that `load` would open them.
+    Before they are put in place it is checked that `load` would open them. Checksums go with them:
+    `load` refuses weights that are damaged, and names other files that have changed since.
 
     Raises `TypeError` or `ValueError` if the model is not what its configuration says or has
     weights that are no numbers, if the tokenizer is not of this model, or if something in the
@@ -79,6 +81,8 @@ def save(model, tokenizer, folder: str | Path) -> Path:
         if (folder / INDEX).is_file():  # of a checkpoint in several files
             _write_index(fresh, twin)
         _check_opens(fresh, folder, twin, tokenizer, task.name)
+        read = [file for pattern in READ for file in fresh.glob(pattern) if file.name != WEIGHTS]
+        seal(fresh / WEIGHTS, read)
     return folder
 
 

@@ -2,24 +2,40 @@
 
 BertViz fetches its JavaScript when a view is opened. Here the little that it uses of them stands in
 the view itself (d3's selections and colours, and a shim), inside an iframe: it draws offline, on
-the first run and later.
+the first run and later. Tokens come from checkpoints and texts: the iframe is a sandbox of its own
+that reaches neither the notebook's page nor the network, and BertViz gets them as data.
 """
 
 import base64
+import html
 import io
+import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 
 import torch
 from torch import Tensor
 
-from ..models.anatomy import inputs_of, kept_heads, layers_of, longest
+from ..measuring.escapes import NO_FORMULAS, in_html, in_script, one_line
+from ..models.anatomy import inputs_of, kept_heads, longest
+from ..models.checks import arguments, finite_weights, tokenizer, whole_number
 from ..models.files import ASSETS
 from ..models.state import at_rest
+from .exercises import Plain
+from .labels import labels_for, plain_text
 
 SCRIPTS = ASSETS / "js"
 REMOVED = " An empty map is a removed head."
+WIDEST = 16  # characters of a token in a view
+MOST = 128  # tokens in a view
+# Nothing is fetched, whatever runs in the frame.
+POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+PARAMETERS = "const params = "  # what BertViz's script begins its data with
+
+
+class NothingToShow(Plain, ValueError):
+    """What was asked for cannot be shown; a notebook says why, in one line."""
 
 
 @dataclass
@@ -33,41 +49,65 @@ class AttentionMaps:
     tokens: list[str]
     maps: list[Tensor]
     pair_start: int | None = None
+    left_out: int = 0  # tokens at the end of a text that is longer than the model reads
 
 
+@arguments(model=finite_weights, tokenizer=tokenizer)
 @torch.inference_mode()
 def attention_maps(model, tokenizer, sentence: str, pair: str | None = None) -> AttentionMaps:
     """The attention of every head on one sentence, or on a pair of sentences.
 
     Switches the model to eager attention meanwhile, the only kind that gives its weights. Raises
-    `TypeError` for a model of another family, `ValueError` for an empty sentence.
+    `TypeError` for a model of another family, `ValueError` for an empty sentence, and for a
+    tokenizer that is another model's.
     """
-    layers_of(model)
     for name, text in (("sentence", sentence), ("pair", pair)):
-        if (text is not None or name == "sentence") and not (
-            isinstance(text, str) and text.strip()
-        ):
-            raise ValueError(f"{name}: is {text!r}, must be text")
+        if (text is not None or name == "sentence") and not _is_text(text):
+            raise NothingToShow(f"{name}: is {text!r}, must be text")
     limit = min(longest(model), tokenizer.model_max_length)
     encoded = tokenizer(sentence, pair, return_tensors="pt", truncation=True, max_length=limit)
+    whole = len(tokenizer(sentence, pair, verbose=False)["input_ids"])
+    ids, pieces = encoded["input_ids"][0].tolist(), model.get_input_embeddings().num_embeddings
+    if not ids:
+        raise NothingToShow(f"sentence: is {sentence!r}, of which the tokenizer leaves no token")
+    if max(ids) >= pieces:
+        raise NothingToShow(
+            f"tokenizer: has a token with the number {max(ids)}, the model has {pieces} pieces: "
+            f"they do not belong together"
+        )
     before = model.config._attn_implementation
     try:
         with at_rest(model):
             model.set_attn_implementation("eager")
             inputs = inputs_of(model, encoded)
-            found = model.base_model(**inputs, output_attentions=True).attentions
+            found = model.base_model(**inputs, output_attentions=True, return_dict=True)
     finally:
         model.set_attn_implementation(before)
     tokens = _shown(tokenizer, encoded, (sentence, pair))
     maps = []
-    for weights, places in zip(found, kept_heads(model)):
+    for weights, places in zip(found.attentions, kept_heads(model)):
         full = torch.zeros(1, model.config.num_attention_heads, len(tokens), len(tokens))
         full[:, places] = weights.cpu().float()
         maps.append(full)
-    # the second text begins behind the separator that closes the first
-    ends = [place for place, text in enumerate(encoded.sequence_ids(0)) if text == 0]
-    start = None if pair is None else ends[-1] + 2
-    return AttentionMaps(tokens, maps, start)
+    start = None if pair is None else _pair_start(encoded)
+    return AttentionMaps(tokens, maps, start, whole - len(ids))
+
+
+def _is_text(text) -> bool:
+    """Whether there is something to read, in characters that UTF-8 has."""
+    whole = isinstance(text, str) and not re.search("[\ud800-\udfff]", text)
+    return whole and bool(text.strip())
+
+
+def _pair_start(encoded) -> int | None:
+    """Where the second text begins: behind the separator that closes the first. None if one of
+    the two is left without a token.
+    """
+    texts = encoded.sequence_ids(0)
+    first = max((place for place, text in enumerate(texts) if text == 0), default=0)
+    second = next((place for place, text in enumerate(texts) if text == 1), len(texts))
+    start = min(first + 2, second)
+    return start if 0 < start < len(texts) else None
 
 
 def _shown(tokenizer, encoded, texts: tuple[str, str | None]) -> list[str]:
@@ -91,130 +131,231 @@ class View:
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(self.picture).decode()
+        said = in_html(self.text, len(self.text))
         return (
-            f'<div>{self.interactive}<figure><img src="data:image/png;base64,{image}" '
-            f'alt="{escape(self.text)}" '
-            f'style="max-width:100%"><figcaption>{escape(self.text)}</figcaption></figure></div>'
+            f"<div {NO_FORMULAS}>{self.interactive}<figure>"
+            f'<img src="data:image/png;base64,{image}" alt="{said}" style="max-width:100%">'
+            f"<figcaption>{said}</figcaption></figure></div>"
         )
 
     def __repr__(self) -> str:
         return self.text
 
 
-def show_heads(model, tokenizer, sentence: str, pair: str | None = None, layer: int = 0) -> View:
+def show_heads(
+    model,
+    tokenizer,
+    sentence: str,
+    pair: str | None = None,
+    layer: int = 0,
+    max_tokens: int = 48,
+) -> View:
     """BertViz's head view: lines from each token to those it looks at, one colour a head; choose
     layers in the menu.
 
-    Beside it a static picture of `layer`'s heads. Needs no network. Raises what `attention_maps`
-    raises, and `ValueError` for a layer that the model does not have.
+    Beside it a static picture of `layer`'s heads. Needs no network. Of a longer text the first
+    `max_tokens` are shown (at most 128), of a pair as many of each as there is room for: a view
+    grows with their square. Raises what `attention_maps` raises, and `ValueError` for a layer that
+    the model does not have.
     """
-    found = _maps_of(model, tokenizer, sentence, pair)
-    if not 0 <= layer < len(found.maps):
-        raise ValueError(f"layer: is {layer}, must be from 0 to {len(found.maps) - 1}")
+    found = _maps_of(model, tokenizer, sentence, pair, max_tokens)
+    if isinstance(layer, bool) or layer not in range(len(found.maps)):
+        raise NothingToShow(f"layer: is {layer!r}, must be from 0 to {len(found.maps) - 1}")
     from bertviz import head_view
 
-    height = 130 + 23 * len(found.tokens)
-    page = head_view(
-        *_rounded(found), sentence_b_start=found.pair_start, layer=layer, html_action="return"
-    ).data
     heads = found.maps[layer][0]
+    labels, families, key = labels_for(found.tokens)
     text = (
-        f"Layer {layer}, {len(heads)} heads on “{sentence}”. Row: the token that looks; "
-        f"column: the token it looks at; "
-        f"darker is more.{REMOVED if any(not h.any() for h in heads) else ''}"
+        f"Layer {layer}, {len(heads)} heads on {_quoted(sentence, pair)}. Row: the token that "
+        f"looks; column: the token it looks at; darker is more."
+        f"{REMOVED if any(not h.any() for h in heads) else ''}{found.note}"
     )
+    if key:
+        named = ", ".join(f"{number} is “{token}”" for number, token in key.items())
+        text += f" Tokens in a script that the picture has no font for: {named}."
     return View(
-        _iframe(page, height), _grid(heads[None], found.tokens, f"layer {layer}", labels=True), text
+        _iframe(_page(head_view, found, layer=layer), 130 + 23 * len(found.tokens)),
+        _grid(heads, labels, families, f"layer {layer}"),
+        text,
     )
 
 
-def show_model(model, tokenizer, sentence: str, pair: str | None = None) -> View:
+def show_model(
+    model, tokenizer, sentence: str, pair: str | None = None, max_tokens: int = 32
+) -> View:
     """BertViz's model view: every head of every layer at a glance; click one to enlarge it.
 
-    Beside it a static picture: one row a layer, one column a head. Needs no network. Raises what
-    `attention_maps` raises.
+    Beside it a static picture: one row a layer, one column a head. Needs no network. Longer texts
+    are shown as by `show_heads`. Raises what `attention_maps` raises.
     """
-    found = _maps_of(model, tokenizer, sentence, pair)
+    found = _maps_of(model, tokenizer, sentence, pair, max_tokens)
     from bertviz import model_view
 
-    page = model_view(
-        *_rounded(found), sentence_b_start=found.pair_start, html_action="return"
-    ).data
     maps = torch.cat(found.maps)  # (layers, heads, T, T)
     text = (
         f"All {maps.shape[0]} layers (rows) and {maps.shape[1]} heads (columns) on "
-        f"“{sentence}”. In each map, row: the "
-        f"token that looks; column: the token it looks at; darker is "
-        f"more.{'' if maps.flatten(2).any(-1).all() else REMOVED}"
+        f"{_quoted(sentence, pair)}. In each map, row: the token that looks; column: the token it "
+        f"looks at; darker is more.{'' if maps.flatten(2).any(-1).all() else REMOVED}{found.note}"
     )
-    return View(
-        _iframe(page, 640, zoom=0.6), _grid(maps, found.tokens, "layer", labels=False), text
-    )
+    return View(_iframe(_page(model_view, found), 640, zoom=0.6), _overview(maps), text)
 
 
-def _maps_of(model, tokenizer, sentence, pair) -> AttentionMaps:
+def _quoted(sentence: str, pair: str | None) -> str:
+    return " and ".join(f"“{one_line(text)}”" for text in (sentence, pair) if text is not None)
+
+
+@dataclass
+class _Shown(AttentionMaps):
+    """What of the maps fits in a view, its tokens as they are written there, and what to say of
+    the rest.
+    """
+
+    note: str = ""
+
+
+def _maps_of(model, tokenizer, sentence, pair, max_tokens: int) -> _Shown:
+    try:
+        whole_number("max_tokens", max_tokens, 4, MOST)
+    except ValueError as error:
+        raise NothingToShow(str(error)) from None
     found = attention_maps(model, tokenizer, sentence, pair)
     if not found.maps:
-        raise ValueError("model: has no layers left, so there is no attention to show")
-    return found
+        raise NothingToShow("model: has no layers left, so there is no attention to show")
+    places, start = _first(len(found.tokens), found.pair_start, max_tokens)
+    return _Shown(
+        tokens=[one_line(found.tokens[place], WIDEST) for place in places],
+        maps=[layer[:, :, places][..., places] for layer in found.maps],
+        pair_start=start,
+        left_out=len(found.tokens) + found.left_out - len(places),
+        note=_note(len(places), len(found.tokens), found.left_out, pair is not None),
+    )
 
 
-def _rounded(found: AttentionMaps):
-    """Three decimals, in float64: float32 would write 0.123 as 0.12300000339746475."""
-    return [m.double().mul(1000).round().div(1000) for m in found.maps], list(found.tokens)
+def _first(count: int, start: int | None, most: int) -> tuple[list[int], int | None]:
+    """(places of the tokens that are shown, where the second text begins among them): the first of
+    each text, half of the room for each unless one needs less.
+    """
+    if count <= most or start is None:
+        return list(range(min(count, most))), start
+    second = min(count - start, max(most // 2, most - start))
+    first = most - second
+    return [*range(first), *range(start, start + second)], first
+
+
+def _note(shown: int, read: int, left_out: int, pair: bool) -> str:
+    """What is not in a view, and how to see it."""
+    if shown == read and not left_out:
+        return ""
+    what = "the first tokens of each text," if pair else "the first"
+    note = f" Shown are {what} {shown} of {read + left_out} tokens"
+    if shown < min(read, MOST):
+        does = "more" if left_out or read > MOST else "all"
+        note += f"; max_tokens={min(read, MOST)} shows {does}"
+    if left_out:
+        note += f"; the model reads no more than {read}"
+    return note + "."
+
+
+def _page(view: Callable, found: AttentionMaps, **options) -> str:
+    """BertViz's page for these maps. BertViz itself lays out blank texts of one token: what the
+    page shows is put in here, as JSON that no token can end.
+    """
+    texts = 1 if found.pair_start is None else 2
+    maps = torch.cat(found.maps)  # (layers, heads, T, T)
+    blank = list(torch.zeros(len(maps), 1, maps.shape[1], texts, texts))
+    start = None if texts == 1 else 1
+    page = view(blank, [""] * texts, sentence_b_start=start, html_action="return", **options).data
+    begin = page.index(PARAMETERS) + len(PARAMETERS)
+    parameters, end = json.JSONDecoder().raw_decode(page, begin)
+    spans = [([0, len(found.tokens)],) * 2]  # rows, columns; in BertViz's order
+    if start:
+        first, second = [0, found.pair_start], [found.pair_start, len(found.tokens)]
+        spans += [(first, first), (second, second), (first, second), (second, first)]
+    parameters["attention"] = [
+        {"name": part["name"], "rows": rows, "columns": columns}
+        for part, (rows, columns) in zip(parameters["attention"], spans)
+    ]
+    parameters |= {"tokens": found.tokens, "weights": _bytes(maps), "shape": maps.shape[:3]}
+    rest = page[page.index("\n", end) :]
+    return f"{page[:begin]}unpacked({in_script(parameters)});{rest}"
+
+
+def _bytes(maps: Tensor) -> str:
+    """Weights in 255ths, the steps that a screen can show; base64."""
+    return base64.b64encode(maps.nan_to_num().mul(255).round().byte().numpy().tobytes()).decode()
 
 
 def _iframe(page: str, height: int, zoom: float = 1) -> str:
-    """BertViz's page with its JavaScript inside, in a frame of its own."""
+    """BertViz's page with its JavaScript inside, in a frame that reaches nothing outside it."""
     page = re.sub(r'<script src="[^"]*require[^"]*"></script>', "", page)
     names = ("d3-color.min.js", "d3-selection.min.js", "shim.js")  # in this order
     head = "".join(f"<script>{(SCRIPTS / name).read_text('utf-8')}</script>" for name in names)
-    body = f'<body style="background:#fff;zoom:{zoom}">{head}{page}</body>'
-    srcdoc = f'<!doctype html><meta charset="utf-8">{body}'
+    srcdoc = (
+        f'<!doctype html><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<body style="background:#fff;zoom:{zoom}">{head}{page}</body>'
+    )
     return (
-        f'<iframe title="BertViz attention view" srcdoc="{escape(srcdoc)}" '
-        f'style="width:100%;height:{height}px;border:0"></iframe>'
+        f'<iframe title="BertViz attention view" sandbox="allow-scripts" '
+        f'srcdoc="{html.escape(srcdoc)}" style="width:100%;height:{height}px;border:0"></iframe>'
     )
 
 
-def _grid(maps: Tensor, tokens: list[str], row_name: str, labels: bool) -> bytes:
-    """A PNG of maps (rows, columns, T, T), each a small heat map; with labels, tokens on the outer
+def _grid(maps: Tensor, labels: list[str], families: list[str], title: str) -> bytes:
+    """A PNG of one layer's maps (heads, T, T) in rows of six or four, with tokens on the outer
     ones.
     """
+    columns = min(6 if len(labels) <= 12 else 4, len(maps))
+    rows = -(-len(maps) // columns)
+    side = max(1.9, 0.14 * len(labels) + 0.4)  # inches; a row a token
+    more = 0.065 * max(0, max(map(len, labels)) - 8)  # for long labels, at the left and below
+
+    def draw(i: int, ax) -> None:
+        ax.set_title(f"head {i}" if maps[i].any() else f"head {i}: removed", fontsize=9)
+        if i % columns == 0:
+            ax.set_yticks(range(len(labels)), labels, fontsize=8)
+        if i >= len(maps) - columns:
+            ax.set_xticks(range(len(labels)), labels, fontsize=8, rotation=90)
+
+    title = f"Attention of {title}"
+    return _picture(maps, (rows, columns), side, title, draw, more=more, families=families)
+
+
+def _overview(maps: Tensor) -> bytes:
+    """A PNG of all maps (layers, heads, T, T), small, a row a layer."""
+    columns = maps.shape[1]
+
+    def draw(i: int, ax) -> None:
+        if i % columns == 0:
+            ax.set_ylabel(i // columns, rotation=0, fontsize=9, labelpad=9, va="center")
+        if i < columns:
+            ax.set_title(i, fontsize=9)
+
+    title = "Heads (columns) of all layers (rows)"
+    return _picture(maps.flatten(0, 1), maps.shape[:2], 0.62, title, draw)
+
+
+def _picture(
+    maps: Tensor, shape, side: float, title: str, draw: Callable, more: float = 0, families=()
+) -> bytes:
+    """A PNG of maps (n, T, T) as heat maps in rows and columns, each `side` inches; `draw` writes
+    on each. more: inches for labels. families: of their fonts.
+    """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rows, columns = maps.shape[:2]
-    if labels:  # one layer: its heads in rows of six
-        columns = min(6 if len(tokens) <= 12 else 4, columns)
-        maps = maps.flatten(0, 1)
-        rows = -(-len(maps) // columns)
-        maps = list(maps)
-    else:
-        maps = list(maps.flatten(0, 1))
-    side = max(1.9, 0.14 * len(tokens) + 0.4) if labels else 0.62  # inches; a row a token
-    figure = Figure(figsize=(side * columns + 0.8, side * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flatten()
-    for i, ax in enumerate(axes):
-        ax.set(xticks=[], yticks=[])
-        if i >= len(maps):
-            ax.axis("off")
-            continue
-        ax.imshow(maps[i].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        if labels:
-            ax.set_title(f"head {i}" if maps[i].any() else f"head {i}: removed", fontsize=9)
-            if i % columns == 0:
-                ax.set_yticks(range(len(tokens)), tokens, fontsize=8)
-            if i >= len(maps) - columns:
-                ax.set_xticks(range(len(tokens)), tokens, fontsize=8, rotation=90)
-        else:
-            if i % columns == 0:
-                ax.set_ylabel(i // columns, rotation=0, fontsize=9, labelpad=9, va="center")
-            if i < columns:
-                ax.set_title(i, fontsize=9)
-    figure.suptitle(
-        f"Attention of {row_name}" if labels else "Heads (columns) of all layers (rows)",
-        fontsize=11,
-    )
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
+    rows, columns = shape
+    with rc_context(plain_text(families)):
+        size = (side * columns + 0.8 + more, side * rows + 0.6 + more)
+        figure = Figure(figsize=size, layout="constrained")
+        for i, ax in enumerate(figure.subplots(rows, columns, squeeze=False).flatten()):
+            ax.set(xticks=[], yticks=[])
+            if i >= len(maps):
+                ax.axis("off")
+                continue
+            ax.imshow(maps[i].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
+            draw(i, ax)
+        figure.suptitle(title, fontsize=11)
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=100)
     return file.getvalue()

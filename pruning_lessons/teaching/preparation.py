@@ -1,6 +1,7 @@
 """The course on another checkpoint: fine-tune it on the intents once, and keep the result."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from ..measuring.data import load_intents
 from ..models.checkpoints import UntrainedHead, chosen, load
+from ..models.files import at_work
+from ..models.journal import digest
 from ..recovery.training import fine_tune
 from ..shipping.save import save
 
@@ -26,7 +29,8 @@ def prepare(
     The first call fine-tunes the checkpoint on the training sentences (at most `limit` of them) and
     writes the result to a folder below PRUNING_LESSONS_CACHE, or else ~/.cache/pruning_lessons; all
     later calls find it there, whatever their other arguments: delete the folder to train anew. An
-    interrupted call goes on where it was. A GPU is used if there is one. Raises `ValueError` if the
+    interrupted call goes on where it was, if the other arguments are the same; while one is at
+    work, another waits for it. A GPU is used if there is one. Raises `ValueError` if the
     checkpoint cannot be loaded, or has been fine-tuned for labels of its own.
     """
     checkpoint = chosen(checkpoint)
@@ -49,17 +53,20 @@ def prepare(
         f"{checkpoint} does not know the intents yet: it is fine-tuned now, once, and kept in "
         f"{folder}."
     )
-    training = cache / f"{folder.name}-training"
-    fine_tune(
-        model,
-        tokenizer,
-        load_intents("train", limit=limit),
-        epochs,
-        learning_rate,
-        folder=training,
-        progress=progress,
-        validation=load_intents("validation", limit=500),
-    )
-    save(model, tokenizer, folder)
-    shutil.rmtree(training, ignore_errors=True)
+    settings = json.dumps([limit, epochs, learning_rate, digest(model.state_dict().values())])
+    begun = cache / f"{folder.name}-training"
+    with at_work(begun, "checkpoint"):
+        if not (folder / "config.json").is_file():  # else another process has made it meanwhile
+            fine_tune(
+                model,
+                tokenizer,
+                load_intents("train", limit=limit),
+                epochs,
+                learning_rate,
+                folder=begun / hashlib.sha256(settings.encode()).hexdigest()[:16],
+                progress=progress,
+                validation=load_intents("validation", limit=500),
+            )
+            save(model, tokenizer, folder)
+        shutil.rmtree(begun, ignore_errors=True)
     return folder

@@ -25,3 +25,19 @@ window.jQuery = function (what) {
 };
 window.require = {config() {}};
 window.requirejs = (names, start) => start(jQuery, d3);
+// Weights come as bytes, in 255ths, once: BertViz wants them as lists, for each
+// pair of texts (rows from one, columns from the other).
+window.unpacked = function (params) {
+    const bytes = Uint8Array.from(atob(params.weights), c => c.charCodeAt(0));
+    const [layers, heads, tokens] = params.shape;
+    const range = ([from, to]) => Array.from({length: to - from}, (_, i) => from + i);
+    for (const part of params.attention) {
+        const map = start => range(part.rows).map(row => range(part.columns).map(
+            column => +(bytes[start + row * tokens + column] / 255).toFixed(3)));
+        part.attn = range([0, layers]).map(layer => range([0, heads]).map(
+            head => map((layer * heads + head) * tokens * tokens)));
+        part.left_text = params.tokens.slice(...part.rows);
+        part.right_text = params.tokens.slice(...part.columns);
+    }
+    return params;
+};
