@@ -17,6 +17,8 @@ from transformers import (
     XLMRobertaForSequenceClassification,
 )
 
+posix = pytest.mark.skipif(os.name == "nt", reason="kills or forks, as Windows does not")
+
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):

@@ -7,7 +7,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -296,7 +295,7 @@ def test_a_run_that_is_killed_goes_on(finished, tmp_path):
     while process.poll() is None:
         if note.is_file() and len(json.loads(note.read_text("utf-8"))["done"]) >= stages:
             time.sleep(random.random() / 5)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
         time.sleep(0.01)
     process.wait()

@@ -15,11 +15,12 @@ import transformers
 
 import pruning_lessons as pl
 from pruning_lessons.measuring import metrics
+from pruning_lessons.measuring.escapes import in_markdown
 from pruning_lessons.models.anatomy import has_masks
 from pruning_lessons.models.checkpoints import EMBEDDED
 from pruning_lessons.models.tasks import dense, task_of
 from pruning_lessons.shipping import export, onnx_model
-from pruning_lessons.shipping.card import card, escaped
+from pruning_lessons.shipping.card import card
 from pruning_lessons.shipping.int8 import rounded
 from pruning_lessons.shipping.onnx_model import OnnxModel
 
@@ -517,7 +518,7 @@ def test_the_card(case):
     assert "| seconds, float32 | 2 |" in text and "accuracy |" not in text
     OnnxModel(folder)
     export.put_figures(folder, {"accuracy": 0.123456})
-    assert escaped("a\n\n# b") == "a \\# b"
+    assert in_markdown("a\n\n# b") == "a \\# b"
 
 
 def test_spans_are_seqeval_s():

@@ -217,7 +217,7 @@ def test_magnitude_does_not_count_masked_weights():
 def test_scores_that_are_no_numbers_are_not_given():
     model = tiny("xlm-roberta", "classification")
     model.classifier.out_proj.weight.data.fill_(torch.inf)
-    with pytest.raises(ValueError, match="model: gives NaN or infinite scores"):
+    with pytest.raises(ValueError, match="model: has NaN or infinite values in classifier"):
         pl.importance(model, [ONE], targets="labels")
 
 
@@ -267,7 +267,7 @@ ARGUMENTS = [
     ("pattern", lambda m, s: pl.prune_weights(m, pattern=(1.5, 4))),
     ("keep", lambda m, s: pl.random_masks(m, None)),
     ("length", lambda m, s: pl.summary(m, length=0)),
-    ("model", lambda m, s: pl.latency([m])),
+    ("models", lambda m, s: pl.latency([m])),
     ("model", lambda m, s: pl.importance(None, [ONE])),
     ("model", lambda m, s: pl.summary(None)),
     ("folder", lambda m, s: pl.save(m, None, None)),

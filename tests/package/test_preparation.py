@@ -58,8 +58,12 @@ def test_interrupted_it_goes_on(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "evaluate", interrupt)
     with pytest.raises(KeyboardInterrupt):
         pl.prepare(checkpoint, **options)
+    with pytest.raises(KeyboardInterrupt):  # with other arguments it begins anew
+        calls.clear()
+        pl.prepare(checkpoint, **options | dict(limit=80))
     again = pl.load(pl.prepare(checkpoint, **options))[0].state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert len(list((tmp_path / "other").iterdir())) == 1  # nothing of the trainings is left
 
 
 def test_labels_of_its_own_are_refused(tmp_path):

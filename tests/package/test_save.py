@@ -23,9 +23,10 @@ from pruning_lessons.models.files import settle, written_beside
 from pruning_lessons.models.tasks import dense, task_of
 
 sys.path.insert(0, str(Path(__file__).parent))
-from conftest import make, small_tokenizer
+from conftest import make, posix, small_tokenizer
 
 WORDS = small_tokenizer()
+KILL = getattr(signal, "SIGKILL", None)  # not on Windows
 
 
 def tiny(family="xlm-roberta", kind="ForSequenceClassification", **changes):
@@ -187,6 +188,7 @@ def test_other_files_stay(tmp_path):
         pl.save(model, WORDS, free / "thesis.docx")
 
 
+@posix
 def test_links_and_modes(tmp_path):
     disk, folder = tmp_path / "disk", tmp_path / "link"
     disk.mkdir()
@@ -319,7 +321,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
 CALLS = [(os, "rename"), (os, "replace"), (os, "fsync"), (os, "chmod"), (os, "unlink")]
 
 
-def killed(job, n, monkeypatch, signal_number=signal.SIGKILL):
+def killed(job, n, monkeypatch, signal_number=KILL):
     """Run `job` in a fork that is sent a signal at the n-th call that touches a disk, before it or,
     for odd n, after it. Returns whether it lived to the end.
     """
@@ -351,11 +353,12 @@ def killed(job, n, monkeypatch, signal_number=signal.SIGKILL):
     return os.waitpid(child, 0)[1] == 0
 
 
+@posix
 @pytest.mark.parametrize(
     "there, number, step",
     [
-        ("folder", signal.SIGKILL, 1),
-        ("nothing", signal.SIGKILL, 1),
+        ("folder", KILL, 1),
+        ("nothing", KILL, 1),
         ("folder", signal.SIGINT, 3),
         ("nothing", signal.SIGINT, 3),
     ],
@@ -404,6 +407,7 @@ def test_killed_at_any_moment_it_is_old_or_new(there, number, step, tmp_path, mo
     assert lived and len(outcomes) == 2
 
 
+@posix
 def test_a_load_finishes_what_a_killed_save_began(tmp_path, monkeypatch):
     old, new = tiny(), uneven(tiny())
     folder = pl.save(old, WORDS, tmp_path / "model")
@@ -426,6 +430,7 @@ def test_a_load_finishes_what_a_killed_save_began(tmp_path, monkeypatch):
 WORDS_CONFIG = "tokenizer_config.json"
 
 
+@posix
 def test_a_load_beside_saves_sees_one_model(tmp_path):
     """Case fault 15."""
     two = [tiny(), tiny(num_hidden_layers=2)]
@@ -443,7 +448,7 @@ def test_a_load_beside_saves_sees_one_model(tmp_path):
             assert same(model, two[len(model.base_model.encoder.layer) == 2])
             seen.add(len(model.base_model.encoder.layer))
     finally:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, KILL)
         os.waitpid(child, 0)
     assert same(pl.load(pl.save(two[0], WORDS, folder))[0], two[0]) and seen == {2, 4}
     assert not list(tmp_path.rglob(".*"))
