@@ -25,6 +25,7 @@ from .models.checkpoints import EMBEDDED, load, untrained
 from .models.families import PrunedXLMRobertaConfig
 from .models.masks import Masks, gates, masked, random_masks
 from .models.tasks import TASKS, Task, outputs, task_of
+from .pruning.compress import compress
 from .pruning.importance import Scores, importance
 from .pruning.latency_table import LatencyTable, latency_table
 from .pruning.layers import layer_masks, layers_to_drop
@@ -47,6 +48,8 @@ _LATER = {
     "check_environment": ".teaching.environment",
     "check": ".teaching.exercises",
     "claim": ".teaching.exercises",
+    "progress": ".teaching.progress",
+    "quiz": ".teaching.quiz",
     "OnnxClassifier": ".shipping.onnx_model",
     "OnnxModel": ".shipping.onnx_model",
 }
@@ -69,6 +72,7 @@ __all__ = [
     "Training",
     "as_data",
     "best_layers",
+    "compress",
     "compressed_bytes",
     "distill",
     "encoder_macs",

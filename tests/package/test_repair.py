@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pruning_lessons as pl
-from pruning_lessons.pruning.repair import _Gram, _solve, divergences, repair
+from pruning_lessons.pruning.least_squares import Gram, refit
+from pruning_lessons.pruning.repair import divergences, repair
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import make
@@ -102,12 +103,12 @@ def test_the_solution_is_the_ridge_regression():
     torch.manual_seed(0)
     dense = torch.nn.Linear(5, 3).double()
     x, y, w = torch.randn(40, 5).double(), torch.randn(40, 3).double(), torch.rand(40, 1).double()
-    fit, check = _Gram(dense), _Gram(dense)
+    fit, check = Gram(5, 3), Gram(5, 3)
     fit.add(x[:30], y[:30], w[:30]), check.add(x[30:], y[30:], w[30:])
     start, ridge = copy.deepcopy(dense.state_dict()), 0.1
     with torch.no_grad():
-        _solve(dense, fit, check, (ridge,))
-    lam = ridge * (fit.xx + check.xx).diagonal()[:-1].mean()
+        refit([dense], fit, check, (ridge,))
+    lam = ridge * fit.xx.diagonal()[:-1].mean()  # now of both
     weight, bias = (p.detach().requires_grad_() for p in (dense.weight, dense.bias))
     loss = (w * (x @ weight.T + bias - y) ** 2).sum() + lam * (
         weight - start["weight"]

@@ -1,0 +1,166 @@
+"""compress keeps its budget, needs no labels, searches what it says, and goes on where it stood."""
+
+import copy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pruning_lessons as pl
+from pruning_lessons.models.anatomy import layers_of
+from pruning_lessons.models.batches import as_batches
+from pruning_lessons.models.state import at_rest
+from pruning_lessons.models.tasks import outputs, task_of
+from pruning_lessons.pruning import compress as module
+from pruning_lessons.pruning.allocation import RIDGE, Found, Rehearsal, search
+from pruning_lessons.pruning.repair import divergences
+from pruning_lessons.pruning.streams import Refit, Wanted
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import small_tokenizer
+from zoo import FAMILIES_AND_TASKS, batch, tiny
+
+
+def model_of(layers):
+    return tiny("xlm-roberta", "classification", num_hidden_layers=layers)
+
+
+def calibration(task="classification", n=8):
+    return [batch(task, seed=i) for i in range(n)]
+
+
+@pytest.mark.parametrize(("family", "task"), FAMILIES_AND_TASKS)
+def test_every_head_and_family_is_compressed_within_its_budget(family, task):
+    model = tiny(family, task)
+    before = copy.deepcopy(model.state_dict())
+    data = calibration(task)
+    unlabelled = [{k: v for k, v in b.items() if k != "labels"} for b in data]
+    small = pl.compress(model, None, unlabelled, keep_macs=0.5)
+    assert pl.encoder_macs(small) <= 0.5 * pl.encoder_macs(model)
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), model.state_dict().values()))
+    assert torch.isfinite(outputs(small, data[0])).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(keep=st.floats(0.1, 0.95), seed=st.integers(0, 99), layers=st.booleans())
+def test_a_rehearsal_is_what_pruning_and_refitting_give(keep, seed, layers):
+    """The quick way (no words, the original's part kept) against the plain one."""
+    model = model_of(3)
+    masks = pl.random_masks(model, keep, seed=seed)
+    masks.layers[seed % 3] = layers
+    data = as_batches(model, calibration(n=6))
+    parts = ["fit", None] * 3
+    with torch.no_grad(), at_rest(model):
+        quick = Rehearsal(model, data)(masks)
+        pruned = pl.prune(model, masks)
+        places = masks.layers.nonzero().flatten().tolist()
+        Refit(layers_of(pruned), places, Wanted(model, data), parts).run([RIDGE], False)
+        held = [b for b, part in zip(data, parts) if part is None]
+        plain = divergences([pruned], model, held)[0]
+    assert quick == pytest.approx(plain, rel=1e-3, abs=1e-6)
+
+
+def test_matrices_that_read_are_refitted_for_the_drift():
+    """After the refit a reading matrix gives on the drifted states what it gave on the true ones,
+    closer than before, wherever the states have drifted.
+    """
+    model = model_of(2)
+    masks = pl.random_masks(model, 0.4, seed=1)
+    masks.layers[:] = True
+    data = as_batches(model, calibration(n=20))
+    pruned, held = pl.prune(model, masks), data[9::10]
+    gaps = {}
+    for inputs in (False, True):
+        fixed = pl.repair(pruned, model, data, inputs=inputs)
+        gaps[inputs] = divergences([fixed], model, data)[0]
+        moved = [
+            not torch.equal(a.weight, b.weight)
+            for a, b in zip(
+                (layer.intermediate.dense for layer in layers_of(fixed)),
+                (layer.intermediate.dense for layer in layers_of(pruned)),
+            )
+        ]
+        assert any(moved) == inputs
+    assert gaps[True] < gaps[False] and held
+
+
+def test_the_search_finds_a_minimum_and_goes_on_after_any_round():
+    wanted = torch.linspace(-2, 2, 10).view(2, 5)
+    loss = lambda factors: (factors - wanted).square().sum().item()
+    start = Found(torch.zeros(2, 5), loss(torch.zeros(2, 5)))
+    steps = list(search(loss, start, 150, seed=3))
+    assert steps[-1].loss < 0.05 * start.loss
+    assert all(a.loss >= b.loss for a, b in zip(steps, steps[1:]))
+    again = list(search(loss, steps[70], 150, seed=3))
+    assert torch.equal(again[-1].factors, steps[-1].factors) and len(again) == 150 - 71
+
+
+def test_an_interrupted_search_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(module.ROUNDS, "thorough", 6)
+    model, data = model_of(3), calibration()
+    run = lambda folder: pl.compress(
+        model, None, data, keep_macs=0.4, effort="thorough", folder=folder
+    )
+    whole = run(None)
+    calls, plain = [], Rehearsal.__call__
+
+    def counted(self, masks):
+        calls.append(masks)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return plain(self, masks)
+
+    monkeypatch.setattr(Rehearsal, "__call__", counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "work")
+    resumed = run(tmp_path / "work")
+    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
+        assert torch.equal(a, b)
+    done = len(calls)
+    run(tmp_path / "work")
+    assert len(calls) == done  # a finished search is not made again
+    with pytest.raises(ValueError, match="another share of MACs"):
+        pl.compress(model, None, data, 0.6, effort="thorough", folder=tmp_path / "work")
+
+
+def test_the_search_never_ends_worse_than_it_began():
+    model, data = model_of(3), as_batches(model_of(3), calibration())
+    scores = pl.importance(model, data)
+    with torch.no_grad(), at_rest(model):
+        rehearsal = Rehearsal(model, data)
+        choose = lambda f: pl.select(
+            module.weighted(scores, f), model, keep_macs=0.3, rearrange=False
+        )
+        loss = lambda f: rehearsal(choose(f))
+        first = loss(torch.zeros(2, 3))
+        last = list(search(loss, Found(torch.zeros(2, 3), first), 12, seed=0))[-1]
+    assert last.loss <= first and last.loss == loss(last.factors)
+
+
+def test_texts_are_calibration_too():
+    model = model_of(3)
+    texts = pl.Texts(
+        [f"{a} {b}" for a in "abcdefgh" for b in ("one two", "three", "four five six")]
+    )
+    small = pl.compress(model, small_tokenizer(), pl.Texts(texts.sentences * 8), keep_macs=0.5)
+    assert task_of(small) is task_of(model)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(keep_macs=0), "keep_macs.*0"),
+        (dict(keep_macs=1.5), "keep_macs.*1.5"),
+        (dict(keep_macs=0.5, effort="best"), "effort.*best"),
+        (dict(keep_macs=0.5, batches=[]), "batches"),
+        (dict(keep_macs=0.5, batches=calibration(n=3)), "batches.*3"),
+        (dict(keep_macs=0.5, multiple=0), "multiple"),
+    ],
+)
+def test_bad_arguments_are_named_before_any_work(options, message, monkeypatch):
+    monkeypatch.setattr(module, "importance", lambda *a, **o: pytest.fail("worked first"))
+    with pytest.raises(ValueError, match=message):
+        pl.compress(model_of(3), None, **{"batches": calibration(), **options})
