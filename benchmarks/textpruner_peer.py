@@ -1,88 +1,118 @@
 """TextPruner 1.1.post2 on the same checkpoint, data and budgets. Runs in an environment of its own
-(transformers 4.57.6):
+(transformers 4.57.6), without this package:
 
-python textpruner_peer.py CHECKPOINT DATA.json RESULTS.json
+    python textpruner_peer.py CHECKPOINT DATA.json RESULTS.json
+
+DATA.json: calibration, test and zero_shot, each with sentences and labels, and budgets: [share,
+heads, neurons], both of a layer on average. RESULTS.json: a list; heads and neurons there are what
+a layer really keeps on average: TextPruner leaves every layer at least one of each, so that with
+uneven layers it may keep more than it was asked to.
 """
 
+import argparse
 import json
-import sys
 import time
+import traceback
+from pathlib import Path
 
 import torch
 from textpruner import GeneralConfig, TransformerPruner, TransformerPruningConfig
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
-checkpoint, data_file, results_file = sys.argv[1:]
-data = json.load(open(data_file, encoding="utf-8"))
-tokenizer = PreTrainedTokenizerFast(
-    tokenizer_file=checkpoint + "/tokenizer.json", pad_token="<pad>", model_max_length=512
-)
+STEPS = 4
 
 
-def batches(split, size=32):
-    for start in range(0, len(data[split]["sentences"]), size):
-        part = slice(start, start + size)
-        encoded = tokenizer(
-            data[split]["sentences"][part], padding=True, truncation=True, return_tensors="pt"
+class Peer:
+    def __init__(self, checkpoint: str, data: dict, cache: str):
+        self.checkpoint, self.data, self.cache = checkpoint, data, cache
+        self.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_file=checkpoint + "/tokenizer.json", pad_token="<pad>", model_max_length=512
         )
-        yield {
-            "input_ids": encoded["input_ids"],
-            "attention_mask": encoded["attention_mask"],
-            "labels": torch.tensor(data[split]["labels"][part]),
+
+    def batches(self, split: str, size: int = 32):
+        sentences, labels = self.data[split]["sentences"], self.data[split]["labels"]
+        for start in range(0, len(sentences), size):
+            part = slice(start, start + size)
+            encoded = self.tokenizer(
+                sentences[part], padding=True, truncation=True, return_tensors="pt"
+            )
+            yield {
+                "input_ids": encoded["input_ids"],
+                "attention_mask": encoded["attention_mask"],
+                "labels": torch.tensor(labels[part]),
+            }
+
+    @torch.inference_mode()
+    def accuracy(self, model, split: str) -> float:
+        model.eval()
+        right = []
+        for batch in self.batches(split, 64):
+            logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+            right += (logits.argmax(-1) == batch["labels"]).tolist()
+        return sum(right) / len(right)
+
+    def prune(self, heads: int, neurons: int, even: bool):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            self.checkpoint, dtype=torch.float32
+        )
+        config = TransformerPruningConfig(
+            target_num_of_heads=heads,
+            target_ffn_size=neurons,
+            pruning_method="iterative",
+            n_iters=STEPS,
+            head_even_masking=even,
+            ffn_even_masking=even,
+        )
+        pruner = TransformerPruner(
+            model,
+            transformer_pruning_config=config,
+            general_config=GeneralConfig(use_device="cpu", output_dir=self.cache),
+        )
+        pruner.prune(dataloader=list(self.batches("calibration")), save_model=False)
+        return model
+
+    def measured(self, heads: int, neurons: int, even: bool) -> dict:
+        start = time.perf_counter()
+        model = self.prune(heads, neurons, even)
+        seconds = time.perf_counter() - start
+        layers = model.base_model.encoder.layer
+        size = model.config.hidden_size // model.config.num_attention_heads
+        each = [  # by the weights: TextPruner leaves out_features as they were
+            (len(x.attention.self.query.weight) // size, len(x.intermediate.dense.weight))
+            for x in layers
+        ]
+        return {
+            "seconds": seconds,
+            "even": even,
+            "heads": sum(h for h, _ in each) / len(layers),
+            "neurons": sum(n for _, n in each) / len(layers),
+            "heads and neurons by layer": each,
+            "test": self.accuracy(model, "test"),
+            "zero_shot": self.accuracy(model, "zero_shot"),
         }
 
 
-@torch.inference_mode()
-def accuracy(model, split):
-    model.eval()
-    right = [
-        hit
-        for b in batches(split, 64)
-        for hit in (
-            model(b["input_ids"], attention_mask=b["attention_mask"]).logits.argmax(-1)
-            == b["labels"]
-        ).tolist()
-    ]
-    return sum(right) / len(right)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    for name in ("checkpoint", "data", "results"):
+        parser.add_argument(name)
+    args = parser.parse_args()
+    torch.set_num_threads(2)
+    data = json.loads(Path(args.data).read_text("utf-8"))
+    peer, results = Peer(args.checkpoint, data, args.results + ".textpruner"), []
+    for keep, heads, neurons in data["budgets"]:
+        found = {"keep": keep, "heads": heads, "neurons": neurons}
+        for even in (False, True):  # even only where uneven fails
+            try:
+                found |= peer.measured(heads, neurons, even)
+                break
+            except Exception as error:
+                traceback.print_exc()
+                found[f"failed, even={even}"] = f"{type(error).__name__}: {error}"
+        print(found, flush=True)
+        results.append(found)
+        Path(args.results).write_text(json.dumps(results, indent=1), "utf-8")
 
 
-def prune(heads: int, neurons: int, steps: int, even: bool):
-    model = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint, torch_dtype=torch.float32
-    )
-    config = TransformerPruningConfig(
-        target_num_of_heads=heads,
-        target_ffn_size=neurons,
-        pruning_method="iterative",
-        n_iters=steps,
-        head_even_masking=even,
-        ffn_even_masking=even,
-    )
-    pruner = TransformerPruner(
-        model,
-        transformer_pruning_config=config,
-        general_config=GeneralConfig(use_device="cpu", output_dir=results_file + ".textpruner"),
-    )
-    pruner.prune(dataloader=list(batches("calibration")), save_model=False)
-    return model
-
-
-results = []
-for keep, heads, neurons in data["budgets"]:
-    found = {"keep": keep, "heads": heads, "neurons": neurons}
-    for even in (False, True):  # uneven heads fail where a layer is left without
-        try:
-            start = time.perf_counter()
-            model = prune(heads, neurons, 4, even)
-            found |= {
-                "seconds": time.perf_counter() - start,
-                "even": even,
-                "test": accuracy(model, "test"),
-                "zero_shot": accuracy(model, "zero_shot"),
-            }
-            break
-        except Exception as error:
-            found[f"failed, even={even}"] = f"{type(error).__name__}: {error}"
-    print(found, flush=True)
-    results.append(found)
-    json.dump(results, open(results_file, "w", encoding="utf-8"), indent=1)
+if __name__ == "__main__":
+    main()
