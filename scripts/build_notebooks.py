@@ -8,6 +8,7 @@ becomes `return ...` in the learner's notebook (notebooks/), and stays in the so
 (notebooks/solutions/).
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+
+os.environ["PRUNING_LESSONS_PROGRESS"] = "off"  # what a learner has done is not the course's
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end\n?", re.M | re.S)

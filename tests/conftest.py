@@ -1,4 +1,10 @@
-"""Which tests may go to which worker: a file's to one, but each lesson in the browser by itself."""
+"""Which tests may go to which worker: a file's to one, but each lesson in the browser by itself.
+No test writes to a learner's record of progress.
+"""
+
+import os
+
+os.environ["PRUNING_LESSONS_PROGRESS"] = "off"  # for kernels and servers that tests start, too
 
 
 def pytest_xdist_make_scheduler(config, log):

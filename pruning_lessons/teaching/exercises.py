@@ -31,6 +31,7 @@ from .answers import (
     plain,
 )
 from .diagnosis import Failure, diagnose
+from .record import passed
 
 EXERCISES: dict[str, "Exercise"] = {}
 # Frames of the traceback in these folders are not the learner's own code.
@@ -69,22 +70,22 @@ class Run:
     right: bool = False
 
 
-class _Plain:
+class Plain:
     """An error that a notebook shows without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"✗ {self}"]
 
 
-class WrongAnswer(_Plain, AssertionError):
+class WrongAnswer(Plain, AssertionError):
     """Shows the smallest failing case, and says what the answer looks like and where to look."""
 
 
-class UnknownExercise(_Plain, ValueError):
+class UnknownExercise(Plain, ValueError):
     """There is no exercise of this name."""
 
 
-class NotAFunction(_Plain, TypeError):
+class NotAFunction(Plain, TypeError):
     """`check` takes the function itself, not what it returns."""
 
 
@@ -115,6 +116,7 @@ def check(name: str, answer: Callable) -> None:
         worst = min((run for run in runs if not run.right), key=size)
         raise WrongAnswer(_message(exercise, answer, runs, worst)) from worst.error
     print(f"✓ {name}: right, on {len(exercise.cases)} cases.")
+    passed(name)
 
 
 def claim(text: str, holds) -> None:
