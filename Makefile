@@ -7,6 +7,7 @@
 VENV     ?= .venv
 JOBS     ?= 2
 LAB_ARGS ?=
+KIT_ARGS ?=
 BIN      := $(VENV)/bin
 
 # The first Python of a version that torch and the lessons support.
@@ -25,10 +26,11 @@ export OMP_WAIT_POLICY := PASSIVE
 
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 
-# In the tests nothing reaches the network, kernels of notebooks included.
-GUARD := PYTHONPATH=$(CURDIR)/tests/guard
+# In the tests nothing reaches the network, kernels of notebooks included, nor
+# a learner's record of progress.
+GUARD := PYTHONPATH=$(CURDIR)/tests/guard PRUNING_LESSONS_PROGRESS=off
 
-.PHONY: lab test lint test-package test-notebooks test-browser notebooks benchmark env chromium clean
+.PHONY: lab test lint test-package test-notebooks test-browser test-all faults kit notebooks benchmark env chromium clean
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
@@ -44,7 +46,7 @@ test: $(VENV)/.test chromium
 	exit $$failed
 
 test-package: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/package
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/package tests/faults
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -54,6 +56,20 @@ test-notebooks: $(VENV)/.test
 
 test-browser: $(VENV)/.test chromium
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests/browser
+
+# What is too long for every change: every trial, the solved notebooks whole.
+test-all: test faults
+	$(GUARD) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) notebooks/solutions/*.ipynb
+
+# Kills, full disks, damaged files, wrong arguments: some two thousand trials,
+# counted in tests/faults/README.md. A sample of them is in test-package.
+faults: $(VENV)/.test
+	$(BIN)/python tests/faults/run.py
+
+# All that the course needs without a network, for a stick or a local server:
+# make kit KIT_ARGS="--python 3.11 3.12 --out /media/stick/kit"
+kit: $(VENV)/.test
+	$(BIN)/python scripts/make_kit.py $(KIT_ARGS)
 
 # Makes the notebooks from notebooks/sources and runs them.
 notebooks: $(VENV)/.test
@@ -106,4 +122,4 @@ benchmark: $(VENV)/.test
 	$(BIN)/python benchmarks/tasks.py
 
 clean:
-	rm -rf $(VENV) .venv-textpruner artefacts dist *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-textpruner artefacts dist kit *.egg-info .pytest_cache .hypothesis
