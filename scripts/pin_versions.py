@@ -56,8 +56,14 @@ def pin(distribution: metadata.Distribution) -> str:
     # "+cpu" names one build of torch; other platforms have others.
     line = f"{canonical(distribution.metadata['Name'])}=={distribution.version.split('+')[0]}"
     runs_on = SpecifierSet(distribution.metadata.get("Requires-Python") or "")
-    oldest = next(p for p in PYTHONS if runs_on.contains(p + ".99"))
-    return line if oldest == PYTHONS[0] else f'{line}; python_version >= "{oldest}"'
+    # every patch release in turn: some packages begin in the middle, as with 3.11.5
+    oldest = next(
+        v for p in PYTHONS for v in [f"{p}.{patch}" for patch in range(100)] if v in runs_on
+    )
+    python, _, patch = oldest.rpartition(".")
+    if patch != "0":
+        return f'{line}; python_full_version >= "{oldest}"'
+    return line if python == PYTHONS[0] else f'{line}; python_version >= "{python}"'
 
 
 if __name__ == "__main__":

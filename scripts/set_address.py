@@ -1,6 +1,7 @@
 """Write the course's public address wherever it is needed: `python scripts/set_address.py`.
 
-It stands in pyproject.toml ([project.urls] Repository); README and notebooks take it from there.
+It stands in pyproject.toml ([project.urls] Repository); README, CITATION.cff and notebooks take it
+from there.
 """
 
 import re
@@ -24,6 +25,8 @@ def files() -> list[Path]:
     notebooks = ROOT / "notebooks"
     return [
         ROOT / "README.md",
+        ROOT / "CITATION.cff",
+        ROOT / "pyproject.toml",
         *sorted(notebooks.rglob("*.py")),
         *sorted(notebooks.rglob("*.ipynb")),
     ]

@@ -1,14 +1,21 @@
-"""The files that install the project agree with each other."""
+"""The files that install, test and publish the project agree with each other."""
 
+import json
 import re
 import sys
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
+import check_release
+import pin_versions
 import set_address
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11 and later
@@ -20,12 +27,39 @@ PINS = dict(
 )
 PINS = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in PINS.items()}
 
+PYTHONS = [f"3.{i}" for i in range(30) if f"3.{i}" in SpecifierSet(PROJECT["requires-python"])]
+GITHUB = ROOT / ".github"
+WORKFLOWS = {
+    file.stem: yaml.safe_load(file.read_text("utf-8"))
+    for file in sorted((GITHUB / "workflows").glob("*.yml"))
+}
+JOBS = [
+    (f"{name}/{key}", job) for name, flow in WORKFLOWS.items() for key, job in flow["jobs"].items()
+]
+
 
 def test_every_range_holds_the_tested_version():
     lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     for requirement in map(Requirement, sum(lists, [])):
         if requirement.name != PROJECT["name"]:
             assert requirement.specifier.contains(PINS[requirement.name]), requirement
+
+
+@pytest.mark.parametrize(
+    "runs_on, marker",
+    [
+        (None, ""),
+        (">=3.8, !=3.9.*", ""),
+        (">=3.10.2", '; python_full_version >= "3.10.2"'),
+        (">=3.11", '; python_version >= "3.11"'),
+        (">=3.11.5", '; python_full_version >= "3.11.5"'),
+        (">=3.12,<4", '; python_version >= "3.12"'),
+    ],
+)
+def test_a_pin_holds_where_the_version_runs(runs_on, marker):
+    facts = {"Name": "Some_Thing", "Requires-Python": runs_on}
+    made = pin_versions.pin(SimpleNamespace(metadata=facts, version="1.2+cpu"))
+    assert made == f"some-thing==1.2{marker}"
 
 
 def test_pre_commit_has_the_same_ruff():
@@ -49,6 +83,13 @@ def test_environment_yml_installs_what_everyone_installs():
     python = re.search(r"- python=([\d.]+)", text)[1]
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
     assert "==" not in text  # a version stands in constraints.txt, nowhere else
+    after = ROOT / "postBuild"  # what Binder runs next, if it is there
+    assert not after.exists() or not re.search(
+        r"pip install(?!.*-c constraints\.txt)|==", after.read_text()
+    )
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
+    assert container["image"].endswith(f":{python}")
+    assert container["postCreateCommand"] == "make env"
     assert re.search(r"download\.pytorch\.org/whl/cpu", text) and re.search(
         r"download\.pytorch\.org/whl/cpu", (ROOT / "Makefile").read_text()
     )
@@ -88,3 +129,91 @@ def test_the_bundled_keep_their_notices():
         f.stat().st_size for f in assets.rglob("*") if f.is_file() and "__pycache__" not in f.parts
     )
     assert size < 90e6  # the wheel stays under 100 MB
+
+
+def pythons(job: dict) -> list[str]:
+    """The Pythons of a job: a matrix's, or those that its steps name."""
+    matrix = job.get("strategy", {}).get("matrix", {})
+    listed = matrix.get("python", []) + [row["python"] for row in matrix.get("include", [])]
+    named = [step.get("with", {}).get("python-version") for step in job["steps"]]
+    return listed or [name for name in named if name]
+
+
+def test_workflows_have_the_pythons_that_the_package_has():
+    listed = [
+        line.rsplit(" ", 1)[1] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d", line)
+    ]
+    assert PYTHONS == listed == ["3.10", "3.11", "3.12", "3.13"]
+    for name, job in JOBS:
+        assert set(pythons(job)) <= set(PYTHONS), name
+    tests = WORKFLOWS["test"]["jobs"]
+    assert pythons(tests["package"]) == pythons(WORKFLOWS["weekly"]["jobs"]["newest"]) == PYTHONS
+    assert {os.split("-")[0] for os in tests["package"]["strategy"]["matrix"]["os"]} == {
+        "ubuntu",
+        "macos",
+        "windows",
+    }
+    ends = tests["ends"]["strategy"]["matrix"]["include"]
+    assert [row["versions"] for row in ends] == ["oldest", "newest"]
+    assert pythons(tests["ends"]) == [PYTHONS[0], PYTHONS[-1]]
+
+
+def test_workflows_run_what_is_there_and_may_do_little():
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    for name, flow in WORKFLOWS.items():
+        assert flow["permissions"] in ({}, {"contents": "read"}) and flow["concurrency"], name
+    for name, job in JOBS:
+        assert job["timeout-minutes"] and job["runs-on"], name
+        allowed = job.get("permissions", {})
+        writes = {what for what, how in allowed.items() if how != "read"}
+        assert writes == ({"id-token"} if name == "release/publish" else set()), name
+        for step in job["steps"]:
+            command = step.get("run", "")
+            assert set(re.findall(r"\bmake ([\w-]+)", command)) <= targets, command
+            for path in re.findall(r"(?<!\S)(?:tests|notebooks|scripts|\.ci)/[\w/.*]*", command):
+                assert list(ROOT.glob(path)), command
+            action = step.get("uses", "x@" + "0" * 40)
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), f"{name}: pin {action} by commit"
+            if "checkout@" in action:
+                assert step["with"]["persist-credentials"] is False, name
+
+
+def test_changelog_citation_and_package_have_one_version():
+    assert not check_release.differences()
+    assert check_release.version() == PROJECT["version"]
+    needed = check_release.missing("v0.0.0")
+    assert any("the tag is v0.0.0" in line for line in needed)
+    assert any("address" in line for line in needed) == set_address.address().startswith("OWNER/")
+
+
+def test_issue_forms_ask_for_calls_that_exist():
+    import pruning_lessons as pl
+
+    for form in (GITHUB / "ISSUE_TEMPLATE").glob("*.yml"):
+        for name in re.findall(r"\bpl\.(\w+)", form.read_text("utf-8")):
+            assert hasattr(pl, name), f"{form.name}: pl.{name}"
+    template = (GITHUB / "PULL_REQUEST_TEMPLATE.md").read_text("utf-8")
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert set(re.findall(r"`make ([\w-]+)", template)) <= set(targets)
+
+
+def test_a_wheel_that_lacks_something_is_refused(tmp_path):
+    wheel = tmp_path / "course-1-py3-none-any.whl"
+    inside = [
+        file.relative_to(ROOT).as_posix()
+        for file in (ROOT / "pruning_lessons").rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    ]
+    inside += [f"course.dist-info/licenses/{name}" for name in check_release.LICENCES]
+
+    def faults(names):
+        with zipfile.ZipFile(wheel, "w") as file:
+            for name in names:
+                file.writestr(name, "")
+        return check_release.faults(wheel)
+
+    assert not faults(inside)
+    assert len(faults([name for name in inside if not name.endswith("/NOTICE")])) == 1
+    lost = "pruning_lessons/assets/parallel/LICENSE.django"
+    assert faults([n for n in inside if n != lost]) == [f"{wheel.name}: lacks {lost}"]
+    assert faults([*inside, "tests/test_x.py"]) == [f"{wheel.name}: holds tests/test_x.py"]
