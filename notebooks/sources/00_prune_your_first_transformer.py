@@ -51,6 +51,7 @@ import torch
 
 import pruning_lessons as pl
 
+plt.rcParams["text.parse_math"] = False                  # a $ in a text is a $, no formula
 pl.check_environment();
 
 # %% [markdown]

@@ -53,6 +53,7 @@ from torch.nn import functional as F
 
 import pruning_lessons as pl
 
+plt.rcParams["text.parse_math"] = False                  # a $ in a text is a $, no formula
 pl.check_environment();
 
 # %% [markdown]

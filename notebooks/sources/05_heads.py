@@ -50,6 +50,7 @@ from torch.nn import functional as F
 
 import pruning_lessons as pl
 
+plt.rcParams["text.parse_math"] = False                  # a $ in a text is a $, no formula
 pl.check_environment();
 
 # %%
@@ -417,6 +418,8 @@ plt.show()
 
 # %%
 try:
+    import html
+
     import ipywidgets as w
 
     text = w.Text(SENTENCE, description="sentence", continuous_update=False,
@@ -433,7 +436,7 @@ try:
             for h, button in enumerate(row):
                 button.description = str(h) if button.value else "–"
         said.value = f"{int(on.sum())} heads on<br>" + "<br>".join(
-            f"{v:.0%} {name}" for name, v in answers(on, text.value or SENTENCE))
+            f"{v:.0%} {html.escape(name)}" for name, v in answers(on, text.value or SENTENCE))
 
     for widget in [text, *(b for row in buttons for b in row)]:
         widget.observe(update, "value")
