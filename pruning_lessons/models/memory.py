@@ -21,8 +21,10 @@ SMALLER = (
     "let go of models that are no longer needed (del model), close other notebooks, or cut the "
     "vocabulary first (prune_vocabulary)"
 )
-# PyTorch on CPUs and accelerators, NumPy, onnxruntime, the system: each has its own words.
+# PyTorch on CPUs and accelerators, NumPy, onnxruntime, the system: each has its own words. oneDNN
+# says only that it could not make what it needs memory for.
 WORDS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation")
+WORDS += ("could not create a primitive",)
 AMOUNT = re.compile(r"tried to allocate ([\d.]+ ?(?:[KMGT]i?B|bytes))|allocate ([\d.]+ ?[KMGT]iB)")
 CGROUPS = (  # limit, use, a file with the part of the use that can be dropped, and its name there
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
