@@ -436,7 +436,8 @@ try:
             for h, button in enumerate(row):
                 button.description = str(h) if button.value else "–"
         said.value = f"{int(on.sum())} heads on<br>" + "<br>".join(
-            f"{v:.0%} {html.escape(name)}" for name, v in answers(on, text.value or SENTENCE))
+            f"{v:.0%} {html.escape(name)}"
+            for name, v in answers(on, text.value or SENTENCE))
 
     for widget in [text, *(b for row in buttons for b in row)]:
         widget.observe(update, "value")
