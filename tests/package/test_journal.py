@@ -72,6 +72,21 @@ def status(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def status_after(sent: int, process: int) -> int:
+    """The exit status after a signal. Python loses one that comes while a destructor runs, so it is
+    sent again to a process that goes on and on; the third time it is killed.
+    """
+    for one in (sent, sent, signal.SIGKILL):
+        os.kill(process, one)
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            ended, code = os.waitpid(process, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(code)
+            time.sleep(0.02)
+    return status(process)
+
+
 WRITING = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "fcntl.flock", "open"}
 
 
@@ -199,8 +214,7 @@ def test_a_real_ctrl_c(tmp_path, whole):
     process = forked(lambda: interrupted(tmp_path / "a"))
     wait_for(tmp_path / "a" / FILE)
     time.sleep(random.random() / 5)
-    os.kill(process, signal.SIGINT)
-    assert status(process) == 0
+    assert status_after(signal.SIGINT, process) == 0
 
 
 def interrupted(folder):
