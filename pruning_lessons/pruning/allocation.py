@@ -3,8 +3,8 @@
 Scores order the parts inside a sublayer well; between sublayers, and heads against neurons, they
 are far out of their range when most is cut, and know nothing of what a refit makes up for. So the
 scores of each sublayer get a factor, and the factors are searched by what matters: select, prune,
-refit, divergence from the original on other sentences. After SPDY (Frantar and Alistarh 2022,
-section 3.2), which does so for the sensitivities of layers, as does ZipLM (Kurtić et al. 2023).
+refit, divergence from the original on other sentences. After SPDY (Frantar and Alistarh 2022),
+which does so for the sensitivities of layers, as does ZipLM (Kurtić et al. 2023).
 """
 
 from collections.abc import Callable, Iterator

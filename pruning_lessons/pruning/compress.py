@@ -83,7 +83,7 @@ def compress(
         "scores": scores and digest([scores.heads, scores.neurons]),
         "batches": digest(tensor for batch in batches for tensor in batch.values()),
     }
-    start = {"loss": None, "step": 0.7, "rounds": 0, "seconds": 0.0}
+    start = {"loss": None, "step": Found.step, "rounds": 0, "seconds": 0.0}
     with Journal("compression", "folder", folder, same, start, model) as journal:
         scores = scores or _scores(journal, model, batches, seed, progress)
         factors = torch.zeros(2, len(layers_of(model)))

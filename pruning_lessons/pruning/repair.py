@@ -44,8 +44,8 @@ def repair(
 
     inputs: before that, the matrices that a sublayer reads with are refitted, too (queries, keys
     and values, or the first feed-forward matrix): on the pruned model's hidden states they should
-    give what they give on the original's, the asymmetry of GPTAQ (Li et al. 2025). It costs half as
-    much again, and is worth it where less than half of the work is kept.
+    give what they give on the original's, the asymmetry of GPTAQ (Li et al. 2025). It takes longer,
+    and gains the more, the less is kept (benchmarks/trials.md).
 
     It extends the mask tuning of Kwon et al. 2022 (section 4.3: one factor for each part) to whole
     matrices, as in Frantar and Alistarh 2023 (SparseGPT, section 3) for single weights. If on the

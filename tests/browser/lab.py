@@ -40,6 +40,16 @@ def chromium() -> str | None:
     )
 
 
+def needs_chromium() -> None:
+    """For the head of a file of tests: skipped without chromium, but not in CI."""
+    import pytest
+
+    if chromium() is None:
+        if os.environ.get("CI"):
+            raise RuntimeError("chromium is missing: the browser pass must run in CI")
+        pytest.skip("chromium is not installed", allow_module_level=True)
+
+
 @contextmanager
 def jupyterlab(folder: Path, scratch: Path):
     """JupyterLab on a free port over `folder`, without a way to the network; yields its address."""

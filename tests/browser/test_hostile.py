@@ -1,20 +1,14 @@
 """A checkpoint whose tokens and labels are scripts, in JupyterLab, in a real browser: none runs."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import browser_page, chromium, jupyterlab, open_and_run, photograph
+from lab import browser_page, jupyterlab, needs_chromium, open_and_run, photograph
 
-if chromium() is None:
-    if os.environ.get("CI"):
-        raise RuntimeError("chromium is missing: the browser pass must run in CI")
-    pytest.skip("chromium is not installed: the browser pass is skipped", allow_module_level=True)
+needs_chromium()
 
 # Leaves a mark wherever it gets to run: in its own page, and in the notebook's.
 RUN = "window.ran=1;try{top.ran=1}catch(e){}"

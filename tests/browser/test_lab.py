@@ -1,6 +1,5 @@
 """Every lesson in JupyterLab, in a real browser, with no network."""
 
-import os
 import shutil
 import sys
 import time
@@ -10,12 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import browser_page, chromium, jupyterlab, open_and_run, photograph
+from lab import browser_page, jupyterlab, needs_chromium, open_and_run, photograph
 
-if chromium() is None:
-    if os.environ.get("CI"):
-        raise RuntimeError("chromium is missing: the browser pass must run in CI")
-    pytest.skip("chromium is not installed: the browser pass is skipped", allow_module_level=True)
+needs_chromium()
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 

@@ -1,23 +1,18 @@
 """A quiz in JupyterLab, answered by keyboard alone, and read where nothing runs."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import nbformat
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import browser_page, chromium, jupyterlab, open_and_run
+from lab import browser_page, jupyterlab, needs_chromium, open_and_run
 
 from pruning_lessons.teaching.quiz import _unmarked, of_lesson
 
-if chromium() is None:
-    if os.environ.get("CI"):
-        raise RuntimeError("chromium is missing: the browser pass must run in CI")
-    pytest.skip("chromium is not installed: the browser pass is skipped", allow_module_level=True)
+needs_chromium()
 
 ASK = """import pruning_lessons as pl
 pl.quiz("00")"""
