@@ -561,7 +561,8 @@ before it. The largest is {most:.1f} GiB; the aim is to stay under {LIMIT:.0f}.
 
 Sentences are the course's intents in {len(LANGUAGES)} languages, of up to {LENGTH} tokens or so.
 Where gradients are hardly larger than rounding (queries and keys of a random model's last layers),
-Adam makes steps of them all the same: there two processes and one differ most.
+Adam makes steps of them all the same: there two processes and one differ most. (The difference was
+found there; that this is its cause was not tested.)
 """
 
 

@@ -50,9 +50,9 @@ def compress(
 
     batches: the **calibration set**, data (texts, with labels or without) or batches of it, then
     `tokenizer` is not used; some hundred sentences at least, like those that the model will see.
-    effort: `"fast"` is `importance` (Fisher), `select`, `prune`, and `repair` with inputs=True,
-    some five forward and backward passes over the batches; `"thorough"` first searches how much
-    each sublayer may keep, by the divergence from `model` after a refit (`allocation`). folder: a
+    effort: `"fast"` is `importance` (Fisher), `select`, `prune`, and `repair` with inputs=True;
+    `"thorough"` first searches how much each sublayer may keep, by the divergence from `model`
+    after a refit of up to 512 sentences (`allocation`), which takes several times as long. folder: a
     new folder, in which scores and search are kept, so that the same call goes on after an
     interruption. length, multiple: as in `select`. scores: from `importance`, if they are there;
     they serve every budget.
