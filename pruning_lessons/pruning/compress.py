@@ -52,8 +52,7 @@ def compress(
     `tokenizer` is not used; some hundred sentences at least, like those that the model will see.
     effort: `"fast"` is `importance` (Fisher), `select`, `prune`, and `repair` with inputs=True;
     `"thorough"` first searches how much each sublayer may keep, by the divergence from `model`
-    after a refit of up to 512 sentences (`allocation`), which takes several times as long. folder: a
-    new folder, in which scores and search are kept, so that the same call goes on after an
+    after a refit, on up to 512 sentences (`allocation`), and takes longer. folder: a new folder, in which scores and search are kept, so that the same call goes on after an
     interruption. length, multiple: as in `select`. scores: from `importance`, if they are there;
     they serve every budget.
 
