@@ -52,9 +52,10 @@ def compress(
     `tokenizer` is not used; some hundred sentences at least, like those that the model will see.
     effort: `"fast"` is `importance` (Fisher), `select`, `prune`, and `repair` with inputs=True;
     `"thorough"` first searches how much each sublayer may keep, by the divergence from `model`
-    after a refit, on up to 512 sentences (`allocation`), and takes longer. folder: a new folder, in which scores and search are kept, so that the same call goes on after an
-    interruption. length, multiple: as in `select`. scores: from `importance`, if they are there;
-    they serve every budget.
+    after a refit, on up to 512 sentences (`allocation`), and takes longer. folder: a new folder,
+    in which scores and search are kept, so that the same call goes on after an interruption.
+    length, multiple: as in `select`. scores: from `importance`, if they are there; they serve
+    every budget.
 
     Raises `ValueError` for a share that is none, for fewer than four batches, for a model with
     weight masks, or for a folder with other things.
