@@ -112,14 +112,26 @@ chromium:
 		|| echo "chromium could not be installed"; \
 	fi
 
-# The comparison with peers, about half an hour. TextPruner needs an older transformers, so an environment of its own.
+# All of benchmarks/, about four hours on two cores: what compress keeps, peers beside it, what tasks
+# cost, speed, growth, XLM-R-base's size. What is done has a stamp, and run.py goes on where it was:
+# after an interruption the same command does the rest. A peer that cannot be installed keeps the
+# rows that are there. TextPruner needs an older transformers, so an environment of its own.
+BENCHMARKS := run tasks speed cost base_size
+STAMPS     := build/benchmarks
+PEER       := .venv-textpruner
+
 benchmark: $(VENV)/.test
-	@test -x .venv-textpruner/bin/python || { $(PYTHON) -m venv .venv-textpruner && \
-	.venv-textpruner/bin/python -m pip install --quiet torch==2.13.0 transformers==4.57.6 sentencepiece protobuf tqdm && \
-	.venv-textpruner/bin/python -m pip install --quiet --no-deps textpruner==1.1.post2; }
-	$(BIN)/python -m pip install --quiet --no-deps torch-pruning==1.6.1
-	$(BIN)/python benchmarks/run.py --textpruner .venv-textpruner/bin/python
-	$(BIN)/python benchmarks/tasks.py
+	@$(PEER)/bin/python -c "import textpruner" 2>/dev/null || { $(PYTHON) -m venv $(PEER) && \
+	$(PEER)/bin/python -m pip install --quiet torch==2.13.0 transformers==4.57.6 sentencepiece protobuf tqdm && \
+	$(PEER)/bin/python -m pip install --quiet --no-deps textpruner==1.1.post2; } \
+	|| echo "TextPruner could not be installed: its rows stay."
+	@$(BIN)/python -m pip install --quiet --no-deps torch-pruning==1.6.1 \
+	|| echo "Torch-Pruning could not be installed: its rows stay."
+	@mkdir -p $(STAMPS)
+	@for name in $(BENCHMARKS); do test -e $(STAMPS)/$$name || \
+	{ $(BIN)/python benchmarks/$$name.py && touch $(STAMPS)/$$name; } || exit 1; done
+	$(BIN)/python benchmarks/report.py
+	@rm -rf $(STAMPS)
 
 clean:
 	rm -rf $(VENV) .venv-textpruner artefacts dist kit *.egg-info .pytest_cache .hypothesis

@@ -27,10 +27,8 @@ from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForSequenceC
 import pruning_lessons as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
-from report import table
-from run import mixed_batches
+from report import add_out, folder, table
 
-HERE = Path(__file__).parent
 BASE = {"sentences": 512, "layers": 6, "width": 384}
 SERIES = {
     "sentences": (256, 512, 1024, 2048, 4096),
@@ -79,14 +77,14 @@ def measured(step: str, sentences: int, layers: int, width: int, threads: int) -
     tokenizer = AutoTokenizer.from_pretrained(pl.EMBEDDED)
     model = random_model(layers, width)
     data = pl.load_intents("train", limit=sentences, seed=0)
-    batches = mixed_batches(data, tokenizer)
+    batches = list(data.by_length().batches(tokenizer))
     masks = pl.random_masks(model, 0.5)
 
     def run(data, batches: list[dict]) -> None:
         if step == "importance":
             pl.importance(model, batches)
         elif step == "repair":
-            pl.repair(pl.prune(model, masks), model, batches)
+            pl.repair(pl.prune(model, masks), model, batches, inputs=True)
         else:
             pl.greedy_layer_pruning(model, tokenizer, data, drop=1, progress=False)
 
@@ -244,8 +242,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="small sizes, to try the script")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=HERE / "cost.md")
+    add_out(parser)
     args = parser.parse_args()
+    args.out = folder(args) / "cost.md"
     series, base = (QUICK, QUICK_BASE) if args.quick else (SERIES, BASE)
     rows = waits(args.threads, 0.5 if args.quick else 2.5, 1 if args.quick else 3)
     found = grown(series, base, args.threads)
@@ -293,8 +292,9 @@ TEXT = """\
 Written by `benchmarks/cost.py`, {date}: torch {torch}, {threads} threads on {cores} cores.
 Random models in XLM-R's proportions, the course's sentences, each measurement in a process of its
 own. *importance*: `fisher`; *repair*: of a model cut to half of its heads and neurons, the cut
-included; *search*: `greedy_layer_pruning` of one layer. Memory is the peak above what the process
-held before: model, batches and libraries. An exponent of 1 is linear, of 2 quadratic.
+included, reading matrices, too, as `compress` does it; *search*: `greedy_layer_pruning` of one
+layer. Memory is the peak above what the process held before: model, batches and libraries. An
+exponent of 1 is linear, of 2 quadratic.
 
 All three must be linear in sentences, and scoring and repair in layers. The search tries every
 layer and runs those above it, L + L(L - 1)/2 layer evaluations, so there its exponent nears 2. In

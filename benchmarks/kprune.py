@@ -183,18 +183,20 @@ def _refit(dense, kept: Tensor, inputs, wanted, mine, reals) -> None:
 
 
 def main() -> None:
-    from run import mixed_batches
-
     parser = argparse.ArgumentParser(description="K-prune alone, on the embedded classifier")
     parser.add_argument("--limit", type=int, help="so many sentences of the test set")
     parser.add_argument("--sentences", type=int, default=2048, help="of the calibration set")
     parser.add_argument("--each-example", action="store_true", help="square each one's gradient")
     parser.add_argument("--keep", type=float, nargs="*", default=[0.5, 0.33, 0.25, 0.15])
+    parser.add_argument("--quick", action="store_true", help="few sentences, one budget")
     args = parser.parse_args()
+    if args.quick:
+        args.limit, args.sentences, args.keep = 64, 128, [0.25]
     torch.set_num_threads(2)
     model, tokenizer = pl.load()
     test = pl.load_intents("test", limit=args.limit)
-    batches = mixed_batches(pl.load_intents("train", limit=args.sentences, seed=0), tokenizer)
+    calibration = pl.load_intents("train", limit=args.sentences, seed=0)
+    batches = list(calibration.by_length().batches(tokenizer))
     base = pl.evaluate(model, tokenizer, test).accuracy
     for keep in args.keep:
         start = time.perf_counter()

@@ -1,9 +1,56 @@
-"""Write `README.md` from `results.json`: `python benchmarks/report.py`."""
+"""Write README.md from what the other scripts have left: `python benchmarks/report.py`.
 
+Reads `results.json` (run.py) and `speed.json` (speed.py), and links the pages of the others. With
+`--results benchmarks/unfinished.json` it shows how far a run has come.
+"""
+
+import argparse
 import json
+import statistics
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
+FAST, THOROUGH = "compress, fast", "compress, thorough"
+LANGUAGE_BUDGETS = (0.5, 0.33, 0.25, 0.15)
+
+# What limits the front: kept true by hand.
+LIMITS = """\
+What limits it: `compress` refits all matrices of a layer by least squares (those that read and those that write), but one sublayer after the
+other, each towards what the whole model has at the same place; nothing is fitted through several layers at once, and no gradient is followed.
+What that leaves, training has to win back (lesson 07). Heads go whole or stay whole, and hidden states keep their width. And the calibration
+sentences are of the trained languages alone, while the zero-shot ones fall first."""
+
+# What each peer is, and where it departs: kept true by hand.
+NOTES = """\
+- *the same scores, no refit*: masks from the scores that `compress` uses, rearranged inside layers. *Kwon et al. 2022*: search, rearrangement and mask
+  tuning, written from the paper ([kwon.py](kwon.py)).
+- *K-prune* (Park, Choi, Kang 2024), written from the paper; [kprune.py](kprune.py) says where it departs from it. Its published code squares the
+  gradient of a whole batch's mean loss, and its constants belong to that; *per example* squares every example's, as the Fisher information has it.
+- *Torch-Pruning*: first-order Taylor importance, heads and neurons, the same share in each layer. *TextPruner*: iterative, four
+  steps, uneven layers where that runs, else even; it needs transformers 4.57.6, so it runs in an environment of its own.
+- *taylor*, *magnitude*, *random*: the best share of the heads and of the neurons over all layers, by that score."""
+
+PAGES = """\
+- [speed.md](speed.md): milliseconds of all runtimes and both sizes, the factors, right answers.
+- [base_size.md](base_size.md): seconds and memory of every stage at XLM-R-base's size, 250,002 pieces included.
+- [cost.md](cost.md): how seconds and memory grow with sentences, layers and width, and how threads should wait.
+- [tasks.md](tasks.md): what scoring costs for other heads.
+- [trials.md](trials.md): what was tried to get here, failures too."""
+
+
+def add_out(parser: argparse.ArgumentParser) -> None:
+    """The option of every script that writes."""
+    told = "folder to write to; else that of this script, or a temporary one for a quick look"
+    parser.add_argument("--out", type=Path, help=told)
+
+
+def folder(args: argparse.Namespace) -> Path:
+    """Where to write: a quick look never goes over the committed results."""
+    quick = getattr(args, "quick", False) or getattr(args, "limit", None)
+    found = args.out or (Path(tempfile.gettempdir()) / "quick_benchmarks" if quick else HERE)
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 def table(head: list[str], rows) -> str:
@@ -14,93 +61,249 @@ def table(head: list[str], rows) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
 
 
-def write(r: dict) -> None:
-    front = table(
-        ["MACs kept", "accuracy kept", "zero-shot kept", "seconds"],
-        [
-            (
-                f"{x['macs']:.1%}",
-                f"{x['kept']:.1%}",
-                f"{x['kept_zero_shot']:.1%}",
-                f"{x['seconds']:.0f}",
+def spread(values: list[float], form: str = ".1%") -> str:
+    """The mean and, in brackets, the smallest and the largest."""
+    if not values:
+        return "–"
+    mean = format(statistics.mean(values), form)
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({format(min(values), form)} to {format(max(values), form)})"
+
+
+def span(values: list[float]) -> str:
+    """The smallest and the largest, in points."""
+    low, high = (f"{100 * end:.1f}" for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+class Rows:
+    """The measurements, to choose from."""
+
+    def __init__(self, rows: list[dict]):
+        self.rows = rows
+
+    def of(self, **wanted) -> "Rows":
+        return Rows([r for r in self.rows if all(r[k] == v for k, v in wanted.items())])
+
+    def values(self, *path: str) -> list[float]:
+        """What each has at this path."""
+        found = self.rows
+        for name in path:
+            found = [row[name] for row in found]
+        return found
+
+    def budgets(self) -> list[float]:
+        return sorted({row["keep"] for row in self.rows}, reverse=True)
+
+
+# ---- the parts of the page
+
+
+def front(rows: Rows, whole: dict) -> str:
+    """Shares kept by budget, setting and set of one task, with seconds; and their errors."""
+    kinds = list(whole["n"])
+    head = ["MACs", *(f"{how}: {kind}" for how in ("fast", "thorough") for kind in kinds)]
+    lines = []
+    for keep in rows.budgets():
+        cells = [f"{keep:.0%}"]
+        for method in (FAST, THOROUGH):
+            own = rows.of(keep=keep, method=method)
+            cells += [spread(own.values("kept", kind)) for kind in kinds]
+        seconds = (rows.of(keep=keep, method=m).values("seconds") for m in (FAST, THOROUGH))
+        lines.append(
+            [*cells, " / ".join(f"{statistics.mean(s):.0f}" if s else "–" for s in seconds)]
+        )
+    errors = ", ".join(f"{span(rows.values('error', kind))} ({kind})" for kind in kinds)
+    return f"{table([*head, 'seconds'], lines)}\n\nStandard errors of a share kept, in points: {errors}"
+
+
+def by_language(rows: Rows, whole: dict) -> str:
+    """Scores in each language, whole and at some budgets, the mean of the draws."""
+    budgets = [keep for keep in rows.budgets() if keep in LANGUAGE_BUDGETS]
+    lines = []
+    for language, score in sorted(whole["by language"].items()):
+        means = (rows.of(keep=keep).values("by language", language) for keep in budgets)
+        lines.append((language, f"{score:.1%}", *(f"{statistics.mean(m):.1%}" for m in means)))
+    return table(["language", "whole", *(f"{keep:.0%} of MACs" for keep in budgets)], lines)
+
+
+def beside(rows: Rows) -> str:
+    """Ours and the peers', with the first draw."""
+    budgets = rows.of(method=THOROUGH).budgets()
+    methods = list(dict.fromkeys([FAST, THOROUGH, *rows.values("method")]))
+    lines = []
+    for method in methods:
+        own, cells = rows.of(method=method), []
+        dates = sorted({row["date"] for row in own.rows if row.get("carried")})
+        for keep in budgets:
+            row = next(iter(own.of(keep=keep).rows), None)
+            cells.append(cell(row) if row else "not run")
+        seconds = [
+            row["seconds"] for row in own.rows if "seconds" in row and row["keep"] in budgets
+        ]
+        name = f"{method} (of {', '.join(dates)})" if dates else method
+        lines.append((name, *cells, f"{statistics.mean(seconds):.0f}" if seconds else "–"))
+    return table(["method", *(f"{keep:.0%}" for keep in budgets), "seconds"], lines)
+
+
+def cell(row: dict) -> str:
+    if "kept" not in row or not row["kept"]:
+        return "failed"
+    kept = " / ".join(f"{share:.1%}" for share in row["kept"].values())
+    over = row["macs"] > row["keep"] + 0.001
+    return f"{kept} ({'**' * over}{row['macs']:.3f}{'**' * over})"
+
+
+def reasons(rows: Rows) -> str:
+    """Why a peer did something else than it was asked to."""
+    lines = []
+    for row in rows.rows:
+        failures = [(k, v) for k, v in row.items() if k.startswith("failed")]
+        said = [f"with {name.partition(', ')[2]} it stops with `{why}`" for name, why in failures]
+        if "asked" in row and row.get("macs", 0) > row["keep"] + 0.001:
+            layers = len(row["heads and neurons by layer"])
+            kept, asked = (
+                " and ".join(f"{round(layers * x[unit])} {unit}" for unit in ("heads", "neurons"))
+                for x in (row, row["asked"])
             )
-            for x in r["front"]
-        ],
-    )
-    languages = sorted(r["unpruned"]["by_language"])
-    chosen = [x for x in r["front"] if x["keep"] in (0.5, 0.33, 0.25)]
-    by_language = table(
-        ["language", "unpruned", *(f"{x['keep']:.0%} of MACs" for x in chosen)],
-        [
-            (
-                k,
-                f"{r['unpruned']['by_language'][k]:.1%}",
-                *(f"{x['by_language'][k]:.1%}" for x in chosen),
+            said.append(
+                f"keeps {kept} in all, asked for {asked}: it leaves every layer at least one of each, and adds to what was "
+                "chosen where a layer had none"
             )
-            for k in languages
-        ],
+        if said:
+            lines.append(f"- {row['method']} at {row['keep']:.0%}: {'; '.join(said)}.")
+    carried = sorted({row["method"] for row in rows.rows if row.get("carried")})
+    if carried:
+        names = " and ".join(carried)
+        peers = [row for row in rows.rows if row.get("carried") and "TextPruner" in row["method"]]
+        counted = all("heads and neurons by layer" in row for row in peers)
+        lines.append(
+            f"- {names}: could not be run this time. The rows with a date are those of an earlier run, by the code of that day"
+            + (
+                "."
+                if counted
+                else "; TextPruner's MACs there are those that it was asked to keep, not counted."
+            )
+        )
+    return "\n".join(lines)
+
+
+def speed(found: dict | None) -> str:
+    """The factors of each size, and what the last layer could save."""
+    if found is None:
+        return "Not measured yet: `python benchmarks/speed.py`."
+    parts = [
+        f"On {found['cpu']}, {found['threads']} threads, {found['date']}, with a third of the encoder's MACs. *runtime*: PyTorch eager → ONNX float32; *int8*: ONNX float32 →\n"
+        "int8, both of the whole model; *pruning*: whole → a third, in eager PyTorch. Each factor is measured alone, so their product need not be the\n"
+        "*fact*, eager whole → int8 pruned: *pruning, within int8* is what pruning still gives there, *by MACs* what one would expect of it."
+    ]
+    for size in found["sizes"]:
+        names = [name for name in size["factors"][0] if name not in ("batch", "length")]
+        lines = [
+            (f"{x['batch']} × {x['length']}", *(f"{x[name]:.2f}" for name in names))
+            for x in size["factors"]
+        ]
+        parts += [f"**{size['title']}**", table(["sentences × tokens", *names], lines)]
+        if size["right"]:
+            lines = [
+                (f"{x['runtime']}, {x['model']}", f"{x['trained']:.1%}", f"{x['zero-shot']:.1%}")
+                for x in size["right"]
+            ]
+            parts += [table(["right answers", "trained", "zero-shot"], lines)]
+    saved = ", ".join(
+        f"{x['share']:.1%} ({x['model']}, {x['length']} tokens)" for x in found["first token"]
     )
-    budgets = sorted({x["keep"] for x in r["peers"]}, reverse=True)
-    methods = list(dict.fromkeys(x["method"] for x in r["peers"]))
-    cell = {(x["method"], x["keep"]): f"{x['kept']:.1%} ({x['macs']:.2f})" for x in r["peers"]}
-    peers = table(
-        ["method", *(f"{k:.0%}" for k in budgets)],
-        [(m, *(cell.get((m, k), "not run") for k in budgets)) for m in methods],
+    parts.append(
+        "Not in these figures, and exact: a classifier reads `<s>` alone, so its last layer need be computed for that token alone (keys and values\n"
+        f"still for all). That would save so much of the embedded classifier's encoder MACs: {saved}."
     )
-    speed = table(
-        ["batch", "MACs, times fewer", "measured, times faster", "share"],
-        [
-            (x["batch"], f"{x['mac_reduction']:.2f}", f"{x['speed_up']:.2f}", f"{x['share']:.2f}")
-            for x in r["speed"]
-        ],
+    return "\n\n".join(parts)
+
+
+def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
+    rows, whole, s = Rows(r["rows"]), r["whole"], r["setting"]
+    own = {
+        task: Rows([x for x in rows.of(task=task).rows if x["method"] in (FAST, THOROUGH)])
+        for task in ("intents", "embedder")
+    }
+    scores = {task: whole.get(task, {}).get("score", {}) for task in own}
+    sizes = {task: whole.get(task, {}).get("n", {}) for task in own}
+    asked = lambda task: ", ".join(
+        f"{scores[task][k]:.1%} of {n:,} ({k})" for k, n in sizes[task].items()
     )
-    s, u = r["setting"], r["unpruned"]
-    (HERE / "README.md").write_text(
-        f"""# Benchmarks
+    measured = [x for x in r["rows"] if not x.get("carried")]
+    draws = len({x["draw"] for x in measured})
+    dates = sorted({x["date"] for x in measured})
+    hours = sum(x["took"] for x in measured) / 3600
+    n = measured[0]["n"] if measured else 0
+    first = rows.of(task="intents", draw=0)
+    missing = "Not measured yet: `python benchmarks/run.py`."
+    parts = [
+        "# Benchmarks",
+        f"Written by `make benchmark`: torch {s['torch']}, {s['threads']} threads, {' to '.join(dict.fromkeys((*dates[:1], *dates[-1:])))}. Absolute times depend on the machine. All methods have the\n"
+        f"same calibration sentences, {n:,} in each of {draws} draws, and are measured on the same test sentences; none trains by gradients after\n"
+        "pruning. *Kept* is a share of what the whole model has. MACs are the encoder's, for 24 tokens. Where a budget has several draws, the mean\n"
+        "is given and in brackets the smallest and the largest.",
+        f"The rows of `run.py` took {hours:.1f} hours in all; after it `make benchmark` runs tasks.py (a few minutes), speed.py (half an hour), cost.py (a quarter)\n"
+        "and base_size.py (a quarter). After an interruption the same command does the rest.",
+        "## The front",
+        f"The intents classifier; the whole model has right: {asked('intents')}. The trained languages calibrate, and their labels score; of the\n"
+        "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, cut, refit) and its thorough one (with the search for\n"
+        "what each sublayer keeps); seconds for all of it.",
+    ]
+    if own["intents"].rows:
+        parts += [
+            front(own["intents"], whole["intents"]) + ", from differences sentence by sentence.",
+            LIMITS,
+        ]
+        if own["intents"].of(method=THOROUGH).rows:
+            parts += [
+                "Right answers in each language, thorough:",
+                by_language(own["intents"].of(method=THOROUGH), whole["intents"]),
+            ]
+    else:
+        parts.append(missing)
+    parts += [
+        "## The embedder",
+        "The same without labels: the embedder behind a search, calibrated on sentences of ten languages; retrieval of translations in those and in eleven unseen\n"
+        f"ones. The whole model finds: {asked('embedder') or 'not measured'}.",
+        front(own["embedder"], whole["embedder"]) + ", as of a share of so many pairs."
+        if own["embedder"].rows
+        else missing,
+        "## Beside others",
+        "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share of MACs that the method really kept, bold where that is\n"
+        "over the budget; seconds on average.",
+        beside(first) if first.of(method=THOROUGH).rows else missing,
+        NOTES + "\n" + reasons(first),
+        "## Speed, and what it is made of",
+        speed(of_speed),
+        "## What it costs",
+    ]
+    if "scoring" in r:
+        parts.append(
+            f"Scoring all heads, neurons and layers takes {r['scoring']['ratio']:.2f} times as long as one plain forward and backward pass over the same sentences\n"
+            "(weights need no gradients for it, only gates)."
+        )
+    if pictures:
+        parts.append(
+            "![Six panels, log-log: seconds and peak memory of scoring, repair and search against sentences, layers and width; cost.md has the numbers](cost.png)"
+        )
+    return "\n\n".join([*parts, "## More", PAGES]) + "\n"
 
-Written by `make benchmark` (`benchmarks/run.py`), torch {s["torch"]}, {s["threads"]} threads, {s["date"]}. Absolute times
-depend on the machine; everything here is from one run. The embedded checkpoint has {u["test"]:.1%} of the test sentences
-right (ten trained languages) and {u["zero_shot"]:.1%} of the zero-shot ones (twelve languages never trained on). Accuracy
-kept is a share of those, on {s["test sentences"]:,} and {s["zero-shot sentences"]:,} sentences. Scores, repair, mask tuning
-and all peers use the same {s["calibration sentences"]:,} training sentences; no method trains by gradients after pruning. MACs are the encoder's, for 24 tokens.
 
-## The front
-
-`importance` (fisher) → `select(keep_macs=…)` → `prune` → `repair`; seconds for all of it.
-
-{front}
-
-{by_language}
-
-What limits it: repair refits the output matrices of attention and feed-forward parts; queries, keys, values and the first feed-forward
-matrices stay as they were cut, so below a quarter of the MACs training has to take over (lesson 07). And the calibration sentences are of the
-trained languages alone, so the zero-shot ones fall first.
-
-## Beside others
-
-Share of the accuracy kept at a budget; in brackets the share of MACs that the method really kept.
-
-{peers}
-
-- *without repair*: masks from the same scores, rearranged. *Kwon et al. 2022*: search, rearrangement and mask tuning, written from the paper (`kwon.py`).
-- *Torch-Pruning*: first-order Taylor importance, heads and neurons, the same share in each layer. *TextPruner*: iterative, four
-  steps, uneven layers where that runs, else even; it needs transformers 4.57.6, so it runs in an environment of its own.
-- *taylor*, *magnitude*, *random*: the best share of the heads and of the neurons over all layers, by that score.
-
-## Speed follows the cut
-
-XLM-RoBERTa base proportions, random weights, 128 tokens, half of the encoder's MACs, neurons in multiples of 16.
-
-{speed}
-
-## Price of the scores
-
-Scoring all heads, neurons and layers takes {r["scoring"]["ratio"]:.2f} times as long as one plain forward and backward pass over the same
-sentences (weights need no gradients for it, only gates).
-""",
-        encoding="utf-8",
-    )
+def write(out: Path, results: Path | None = None) -> None:
+    """README.md in this folder, of what lies there."""
+    file = out / "speed.json"
+    of_speed = json.loads(file.read_text("utf-8")) if file.exists() else None
+    found = json.loads((results or out / "results.json").read_text("utf-8"))
+    text = page(found, of_speed, (out / "cost.png").exists())
+    (out / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(json.loads((HERE / "results.json").read_text("utf-8")))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--results", type=Path, help="another file than results.json")
+    add_out(parser)
+    args = parser.parse_args()
+    write(folder(args), args.results)

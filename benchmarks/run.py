@@ -1,19 +1,23 @@
-"""Measure what the engine reaches, and peers beside it: `python benchmarks/run.py`.
+"""Measure what `compress` keeps, on two tasks, and what others keep of the same model.
 
-Writes `results.json` and the tables of `README.md` beside this file. Two threads, about half an
-hour. Peers: TextPruner needs an older transformers, so it runs in an environment of its own that
-`make benchmark` makes; Torch-Pruning runs here.
+    .venv/bin/python benchmarks/run.py [--quick] [--parts front peers embedder scoring]
+
+On two cores about three hours, most of it search (the thorough setting) and K-prune. Every row is
+written as soon as it is there, to `unfinished.json`, and a run that was interrupted goes on from
+it; `--fresh` starts over (as one must after a change of the package). What is complete becomes
+`results.json`, and `report.py` makes README.md of it.
+
+Every method has the same calibration sentences and is measured on the same test sentences. A peer
+that cannot run here keeps the rows of the last `results.json`, with their date.
 """
 
 import argparse
 import json
-import random
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -21,301 +25,298 @@ import torch
 import pruning_lessons as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
-from kwon import tune_masks
+import peers
+import report
+import trials
 
 HERE = Path(__file__).parent
+FAST, THOROUGH = report.FAST, report.THOROUGH
 BUDGETS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.33, 0.25, 0.2, 0.15)
-PEER_BUDGETS = (0.5, 0.33, 0.25)
+PEER_BUDGETS = (0.5, 0.33, 0.25, 0.15)  # with every draw, and with peers beside
+EMBEDDER_BUDGETS = (0.5, 0.33)
+DRAWS = 3
 CALIBRATION = 2048
-ZERO_SHOT = 1500  # sentences, to keep the whole near half an hour; the test set is used whole
+ZERO_SHOT = 1500  # sentences; the test set is used whole
+PARTS = ("front", "peers", "embedder", "scoring")
+Job = tuple[str, str, float, int]  # task, method, budget, draw
 
 
-def mixed_batches(data: pl.Intents, tokenizer, size: int = 32) -> list[dict]:
-    """Batches of sentences of like length, in random order."""
-    order = sorted(range(len(data)), key=lambda i: len(data.sentences[i]))
-    groups = [order[i : i + size] for i in range(0, len(order), size)]
-    random.Random(0).shuffle(groups)
-    return [batch for group in groups for batch in data.subset(group).batches(tokenizer, size)]
+class Intents(trials.Intents):
+    """The classifier, measured sentence by sentence."""
+
+    name = "intents"
+
+    def __init__(self, limit: int | None):
+        super().__init__(limit)
+        self.sets["zero-shot"] = pl.load_intents("zero_shot", limit=limit or ZERO_SHOT)
+        self.sets = {kind: data.by_length() for kind, data in self.sets.items()}
+        self.whole = self.right(self.model.eval())
+
+    @torch.inference_mode()
+    def right(self, model) -> dict[str, torch.Tensor]:
+        """For each set, whether the answer is right: 0.0 or 1.0, (sentences,)."""
+        found = {}
+        for kind, data in self.sets.items():
+            batches = data.batches(self.tokenizer, 64)
+            right = [pl.outputs(model, b).argmax(-1) == b["labels"] for b in batches]
+            found[kind] = torch.cat(right).float()
+        return found
+
+    def measured(self, right: dict[str, torch.Tensor]) -> dict:
+        """Scores, shares kept and their standard errors, from differences sentence by sentence."""
+        found = {"score": {}, "kept": {}, "error": {}, "by language": {}}
+        for kind, own in right.items():
+            whole = self.whole[kind]
+            found["score"][kind] = own.mean().item()
+            found["kept"][kind] = (own.mean() / whole.mean()).item()
+            error = (own - whole).std() / len(own) ** 0.5 / whole.mean()
+            found["error"][kind] = error.item()
+            languages = self.sets[kind].languages
+            for language in sorted(set(languages)):
+                its = torch.tensor([one == language for one in languages])
+                found["by language"][language] = own[its].mean().item()
+        return found
+
+    def measure(self, model) -> dict:
+        return self.measured(self.right(model.eval()))
+
+
+class Embedder(trials.Embedder):
+    """The embedder, measured by retrieval."""
+
+    name = "embedder"
+
+    def __init__(self, limit: int | None):
+        super().__init__(limit)
+        if limit:
+            thin = lambda data: data.subset(list(range(0, len(data), len(data) // limit + 1)))
+            self.sets = {kind: thin(data) for kind, data in self.sets.items()}
+        self.whole = None
+        self.whole = self.measure(self.model.eval())["score"]
+
+    def measure(self, model) -> dict:
+        """Retrieval, shares kept and the standard errors of a share of so many pairs."""
+        found = {"score": {}, "kept": {}, "error": {}, "by language": {}}
+        for kind, data in self.sets.items():
+            result = pl.evaluate(model.eval(), self.tokenizer, data)
+            whole = self.whole[kind] if self.whole else result.score
+            found["score"][kind] = result.score
+            found["kept"][kind] = result.score / whole
+            error = (result.score * (1 - result.score) / len(data)) ** 0.5
+            found["error"][kind] = error / whole
+            found["by language"] |= result.by_language
+        return found
 
 
 class Bench:
-    def __init__(self, limit: int | None):
-        self.model, self.tokenizer = pl.load()
-        self.test, self.zero_shot = (
-            pl.load_intents("test", limit=limit),
-            pl.load_intents("zero_shot", limit=limit or ZERO_SHOT),
-        )
-        self.calibration = pl.load_intents("train", limit=CALIBRATION, seed=0)
-        self.batches = mixed_batches(self.calibration, self.tokenizer)
-        self.base = self.measure(self.model)
-        self.scores, self.scoring_seconds = timed(pl.importance, self.model, self.batches)
-        print("unpruned", self.base, flush=True)
+    """A task, and what is computed once for each draw of calibration sentences."""
 
-    def measure(self, model) -> dict:
-        trained, unseen = (
-            pl.evaluate(model, self.tokenizer, data) for data in (self.test, self.zero_shot)
-        )
-        return {
-            "test": trained.accuracy,
-            "zero_shot": unseen.accuracy,
-            "by_language": trained.by_language | unseen.by_language,
-        }
+    def __init__(self, task: Intents | Embedder, limit: int | None):
+        self.task, self.limit = task, max(limit, 128) if limit else CALIBRATION
+        self.drawn: dict[int, peers.Calibration] = {}
 
-    def row(self, name: str, keep: float, model, seconds: float) -> dict:
-        found = {
-            "method": name,
-            "keep": keep,
-            "macs": pl.encoder_macs(model) / pl.encoder_macs(self.model),
-            "seconds": seconds,
-            **self.measure(model),
-        }
-        found["kept"] = found["test"] / self.base["test"]
-        found["kept_zero_shot"] = found["zero_shot"] / self.base["zero_shot"]
-        print(
-            f"{name:22} {keep:.2f}: MACs {found['macs']:.3f}, test {found['kept']:.1%}, "
-            f"zero-shot {found['kept_zero_shot']:.1%}, {seconds:.0f} s",
-            flush=True,
-        )
-        return found
+    def given(self, draw: int) -> peers.Calibration:
+        if draw not in self.drawn:
+            data = self.task.calibration(draw, self.limit)
+            batches = list(data.by_length().batches(self.task.tokenizer))
+            model = self.task.model
+            scores, seconds = timed(lambda: pl.importance(model, batches, seed=draw))
+            self.drawn = {draw: peers.Calibration(model, data, batches, scores, seconds)}
+        return self.drawn[draw]
 
-    # ---- the engine: scores are computed once for all budgets; their seconds are added to each
+    def compress(self, given: peers.Calibration, keep: float, effort: str):
+        tokenizer, scores = self.task.tokenizer, given.scores
+        once = dict(keep_macs=keep, effort=effort, scores=scores)
+        return pl.compress(given.model, tokenizer, given.batches, **once)
 
-    def ours(self, keep: float, repaired: bool = True):
-        # Repair makes errors cancel by itself: exchanges inside layers help only where it is left
-        # out.
-        pruned = pl.prune(
-            self.model, pl.select(self.scores, self.model, keep_macs=keep, rearrange=not repaired)
-        )
-        return pl.repair(pruned, self.model, self.batches) if repaired else pruned
-
-    # ---- baselines
-
-    def kwon(self, keep: float):
-        pruned = pl.prune(self.model, pl.select(self.scores, self.model, keep_macs=keep))
-        return tune_masks(pruned, self.model, self.batches)
-
-    def by_share(self, method: str, keep: float, seed: int = 0):
-        """The best share `keep` of the heads and of the neurons, over all layers."""
-        scores = pl.importance(self.model, self.batches, method, seed=seed)
-        n_heads, n_neurons = round(keep * scores.heads.numel()), int(keep * scores.neurons.numel())
-        masks = pl.select(
-            scores, self.model, keep_heads=n_heads, keep_neurons=n_neurons, rearrange=False
-        )
-        return pl.prune(self.model, masks)
-
-    def torch_pruning(self, keep: float):
-        """Torch-Pruning 1.6.1: heads and neurons by first-order Taylor importance, hidden size
-        kept.
-        """
-        import copy
-
-        import torch_pruning as tp
-
-        model = copy.deepcopy(self.model)
-        example = next(iter(self.batches))
-        inputs = {k: example[k][:2] for k in ("input_ids", "attention_mask")}
-        layers = model.roberta.encoder.layer
-        ignored = [model.classifier, model.roberta.embeddings]
-        ignored += [
-            m
-            for layer in layers
-            for m in (
-                layer.attention.output.dense,
-                layer.output.dense,
-                layer.attention.output.LayerNorm,
-                layer.output.LayerNorm,
-            )
-        ]
-        heads = {
-            m: self.model.config.num_attention_heads
-            for layer in layers
-            for m in (
-                layer.attention.self.query,
-                layer.attention.self.key,
-                layer.attention.self.value,
-            )
-        }
-        pruner = tp.pruner.MetaPruner(
-            model,
-            inputs,
-            importance=tp.importance.GroupTaylorImportance(),
-            global_pruning=False,
-            pruning_ratio=1 - keep,
-            head_pruning_ratio=1 - keep,
-            num_heads=heads,
-            prune_num_heads=True,
-            prune_head_dims=False,
-            ignored_layers=ignored,
-            output_transform=lambda out: out.logits.sum(),
-        )
-        for batch in self.batches:  # gradients summed over the calibration set
-            model(
-                batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
-            ).loss.backward()
-        pruner.step()
-        for layer in layers:
-            layer.attention.self.num_attention_heads = pruner.num_heads[layer.attention.self.query]
-        return model.eval()
+    def row(self, job: Job, python: Path) -> dict:
+        """One measurement. Seconds are those of making the model, of the scores it uses, too."""
+        _, method, keep, draw = job
+        given, start = self.given(draw), time.perf_counter()
+        found = {"method": method, "keep": keep, "draw": draw, "n": len(given.data)}
+        if method == peers.TEXT_PRUNER:
+            found |= peers.text_pruner(given, keep, self.task.sets, python)
+            right = found.pop("right", {})
+            right = {kind: torch.tensor(own).float() for kind, own in right.items()}
+            found |= self.task.measured(right)
+        else:
+            efforts = {FAST: "fast", THOROUGH: "thorough"}
+            if method in efforts:
+                make: Callable = lambda: self.compress(given, keep, efforts[method])
+            else:
+                make = lambda: peers.PEERS[method](given, keep)
+            small, seconds = timed(make)
+            scored = method in efforts or method in peers.BY_SCORES
+            found["seconds"] = seconds + given.seconds * scored
+            found["macs"] = pl.encoder_macs(small) / pl.encoder_macs(given.model)
+            found |= self.task.measure(small)
+        took = time.perf_counter() - start
+        return found | {"task": self.task.name, "took": took, "date": today()}
 
 
-def textpruner(bench: Bench, python: Path) -> list[dict]:
-    """Run TextPruner in its own environment on the same sentences."""
-    pack = lambda data: {"sentences": data.sentences, "labels": data.labels}
-    with tempfile.TemporaryDirectory() as folder:
-        data, results = Path(folder) / "data.json", Path(folder) / "results.json"
-        data.write_text(
-            json.dumps(
-                {
-                    "calibration": pack(bench.calibration),
-                    "test": pack(bench.test),
-                    "zero_shot": pack(bench.zero_shot),
-                    "budgets": [
-                        (keep, *even_shape(bench.model, keep)) for keep in PEER_BUDGETS[:2]
-                    ],
-                }
-            ),
-            encoding="utf-8",
-        )
-        subprocess.run(
-            [python, HERE / "textpruner_peer.py", pl.EMBEDDED, data, results], check=True
-        )
-        rows = []
-        for found in json.loads(results.read_text("utf-8")):
-            if "test" not in found:
-                print("TextPruner failed:", found)
-                continue
-            head, neuron = pl.unit_macs(bench.model)
-            macs = (
-                12
-                * (found["heads"] * head + found["neurons"] * neuron)
-                / pl.encoder_macs(bench.model)
-            )
-            rows.append(
-                {
-                    "method": "TextPruner 1.1.post2",
-                    "macs": macs,
-                    **found,
-                    "kept": found["test"] / bench.base["test"],
-                    "kept_zero_shot": found["zero_shot"] / bench.base["zero_shot"],
-                }
-            )
-        return rows
+def timed(function: Callable) -> tuple:
+    start = time.perf_counter()
+    return function(), time.perf_counter() - start
 
 
-def even_shape(model, keep: float) -> tuple[int, int]:
-    """Heads and neurons a layer within the budget, in like shares."""
-    head, neuron = pl.unit_macs(model)
-    heads = max(1, round(keep * 12))
-    return heads, int((keep * pl.encoder_macs(model) / 12 - heads * head) // neuron)
-
-
-def speed() -> list[dict]:
-    """Full size, random weights: measured speed-up against the MAC reduction."""
-    rows = []
-    big, _ = pl.untrained("base", pieces=2000)
-    scores = pl.importance(big, None, "magnitude")
-    masks = pl.select(scores, big, keep_macs=0.5, multiple=16, length=128)
-    small = pl.prune(big, masks)
-    reduction = pl.encoder_macs(big, 128) / pl.encoder_macs(small, 128)
-    for batch_size, repeats in ((1, 20), (32, 5)):
-        found = pl.latency(
-            {"base": big, "half": small},
-            batch_size=batch_size,
-            length=128,
-            threads=2,
-            repeats=repeats,
-            warm_up=3,
-        )
-        rows.append(
-            {
-                "batch": batch_size,
-                "mac_reduction": reduction,
-                "speed_up": found.ratio["half"],
-                "ms": found.median,
-                "share": found.ratio["half"] / reduction,
-            }
-        )
-        print(rows[-1], flush=True)
-    return rows
+def today() -> str:
+    return time.strftime("%Y-%m-%d")
 
 
 def scoring_cost(bench: Bench, rounds: int = 3) -> dict:
     """Seconds to score everything, over those of a plain forward and backward pass, in turns."""
-    model, batches, times = bench.model, bench.batches[:24], {"plain": [], "scores": []}
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
+    given, times = bench.given(0), {"plain": [], "scores": []}
+    model, batches = given.model, given.batches[::3]
+
+    def plain() -> None:
         for batch in batches:
-            model(
-                batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"]
-            ).loss.backward()
+            inputs = {k: batch[k] for k in ("input_ids", "attention_mask", "labels")}
+            model(**inputs).loss.backward()
         model.zero_grad(set_to_none=True)
-        times["plain"].append(time.perf_counter() - start)
-        start = time.perf_counter()
-        pl.importance(model, batches)
-        times["scores"].append(time.perf_counter() - start)
-    plain, scores = (statistics.median(t[1:]) for t in times.values())
-    return {"plain_seconds": plain, "score_seconds": scores, "ratio": scores / plain}
+
+    for _ in range(rounds + 1):
+        times["plain"].append(timed(plain)[1])
+        times["scores"].append(timed(lambda: pl.importance(model, batches))[1])
+    plain_seconds, seconds = (statistics.median(found[1:]) for found in times.values())
+    ratio = seconds / plain_seconds
+    return {"plain seconds": plain_seconds, "score seconds": seconds, "ratio": ratio}
 
 
-def timed(function, *args, **options):
-    start = time.perf_counter()
-    return function(*args, **options), time.perf_counter() - start
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--textpruner",
-        type=Path,
-        help="python of TextPruner's environment; without it that peer is left out",
-    )
-    parser.add_argument(
-        "--limit", type=int, help="so many sentences of each test set, for a quick look"
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(2)
-    warnings.simplefilter("ignore")
-    bench = Bench(args.limit)
-    results = {
-        "setting": {
-            "torch": torch.__version__.split("+")[0],
-            "threads": 2,
-            "calibration sentences": CALIBRATION,
-            "test sentences": len(bench.test),
-            "zero-shot sentences": len(bench.zero_shot),
-            "date": time.strftime("%Y-%m-%d"),
-        },
-        "unpruned": bench.base,
-    }
-    scored = lambda function, keep, **options: (
-        lambda model, s: (model, s + bench.scoring_seconds)
-    )(*timed(function, keep, **options))
-    results["front"] = [
-        bench.row("pruning_lessons", keep, *scored(bench.ours, keep)) for keep in BUDGETS
+def plan(quick: bool, draws: int) -> dict[str, list[Job]]:
+    """What is measured, by part, in order."""
+    budgets, with_peers, embedders = BUDGETS, PEER_BUDGETS, EMBEDDER_BUDGETS
+    efforts = (FAST, THOROUGH)
+    if quick:  # the search takes as long with few sentences, so once must do
+        budgets, with_peers, embedders, efforts = (0.5, 0.25), (0.25,), (0.5,), (FAST,)
+    # draw by draw, so that each is scored once
+    front = [
+        ("intents", method, keep, draw)
+        for draw in range(draws)
+        for method in efforts
+        for keep in (with_peers if draw or method == THOROUGH else budgets)
     ]
-    rows = [row for row in results["front"] if row["keep"] in PEER_BUDGETS]
-    for keep in PEER_BUDGETS:
-        rows.append(bench.row("without repair", keep, *scored(bench.ours, keep, repaired=False)))
-        rows.append(bench.row("Kwon et al. 2022", keep, *scored(bench.kwon, keep)))
-        rows.append(bench.row("Torch-Pruning 1.6.1", keep, *timed(bench.torch_pruning, keep)))
-        rows += [
-            bench.row(name, keep, *timed(bench.by_share, name, keep))
-            for name in ("taylor", "magnitude")
-        ]
-        rows.append(bench.row("random", keep, *timed(bench.by_share, "random", keep)))
-    results |= {"speed": speed(), "scoring": scoring_cost(bench)}
-    results["peers"] = rows
-    save(results)
-    if args.textpruner:
-        rows += textpruner(bench, args.textpruner)
-        save(results)
+    front += [("intents", THOROUGH, keep, 0) for keep in with_peers if quick]
+    beside = [
+        ("intents", method, keep, 0)
+        for method in (*peers.PEERS, peers.TEXT_PRUNER)
+        for keep in with_peers
+    ]
+    embedder = [
+        ("embedder", method, keep, draw)
+        for draw in range(draws)
+        for method in efforts
+        for keep in embedders
+    ]
+    return {"front": front, "peers": beside, "embedder": embedder, "scoring": []}
 
 
-def save(results: dict) -> None:
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    from report import write
+class Run:
+    """The measurements of a folder: those that are there, and those to come."""
 
-    write(results)
+    def __init__(self, args: argparse.Namespace):
+        self.args, self.benches = args, {}
+        self.unfinished = args.out / "unfinished.json"
+        setting = {
+            "torch": torch.__version__.split("+")[0],
+            "threads": args.threads,
+            "limit": args.limit,
+        }
+        self.results = {"setting": setting, "whole": {}, "rows": []}
+        if self.unfinished.exists() and not args.fresh:
+            known = json.loads(self.unfinished.read_text("utf-8"))
+            if known["setting"] == setting:
+                print(f"{len(known['rows'])} rows are there already", flush=True)
+                self.results = known
+            else:
+                print("unfinished.json is of another setting: starting over", flush=True)
+
+    def bench(self, name: str) -> Bench:
+        if name not in self.benches:
+            task = {"intents": Intents, "embedder": Embedder}[name](self.args.limit)
+            self.benches[name] = Bench(task, self.args.limit)
+            whole = task.measure(task.model)
+            asked = {kind: len(data) for kind, data in task.sets.items()}
+            self.results["whole"][name] = whole | {"n": asked}
+            print(name, "whole:", whole["score"], flush=True)
+        return self.benches[name]
+
+    def done(self) -> set[Job]:
+        return {(r["task"], r["method"], r["keep"], r["draw"]) for r in self.results["rows"]}
+
+    def go(self) -> None:
+        jobs = plan(self.args.quick, self.args.draws)
+        missing = peers.missing(self.args.textpruner)
+        for part in self.args.parts:
+            for job in jobs[part]:
+                if job not in self.done() and job[1] not in missing:
+                    row = self.bench(job[0]).row(job, self.args.textpruner)
+                    self.results["rows"].append(row)
+                    self.save(row)
+            if part == "scoring" and "scoring" not in self.results:
+                self.results["scoring"] = scoring_cost(self.bench("intents"))
+                self.save(self.results["scoring"])
+        left = {job for own in jobs.values() for job in own if job[1] not in missing} - self.done()
+        if left or "scoring" not in self.results:
+            print(f"{len(left)} rows are left: {self.unfinished} has what is there", flush=True)
+        else:
+            self.finish(missing)
+
+    def save(self, newest: dict) -> None:
+        shown = {k: v for k, v in newest.items() if k not in ("by language", "took")}
+        print(json.dumps(shown), flush=True)
+        write(self.unfinished, self.results)
+
+    def finish(self, missing: set[str]) -> None:
+        """`results.json` and its page; rows of peers that are missing come from the last one."""
+        file = self.args.out / "results.json"
+        last = file if file.exists() else HERE / "results.json"
+        for row in old_rows(json.loads(last.read_text("utf-8"))) if last.exists() else []:
+            if row["method"] in missing:
+                self.results["rows"].append(row | {"carried": True})
+        write(file, self.results)
+        self.unfinished.unlink()
+        report.write(self.args.out)
+        print(f"{file} and its README.md are written", flush=True)
+
+
+def old_rows(results: dict) -> list[dict]:
+    """The rows of a `results.json`, also of one from before there were draws."""
+    return results.get("rows") or [
+        {name: row[name] for name in ("method", "keep", "macs", "seconds")}
+        | {"task": "intents", "draw": 0, "date": results["setting"]["date"]}
+        | {"kept": {"trained": row["kept"], "zero-shot": row["kept_zero_shot"]}}
+        for row in results["peers"]
+    ]
+
+
+def write(file: Path, results: dict) -> None:
+    """All of it or nothing: an interruption leaves the file before."""
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    beside.replace(file)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="64 sentences, few budgets, one search"
+    )
+    parser.add_argument("--limit", type=int, help="so many sentences of each test set")
+    parser.add_argument("--draws", type=int, help=f"of calibration sentences, {DRAWS} if left out")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--fresh", action="store_true", help="do not go on from unfinished.json")
+    parser.add_argument(
+        "--textpruner", type=Path, default=peers.TEXT_PRUNER_PYTHON, metavar="PYTHON"
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    report.add_out(parser)
+    args = parser.parse_args()
+    args.out = report.folder(args)
+    args.limit = args.limit or (64 if args.quick else None)
+    args.draws = args.draws or (2 if args.quick else DRAWS)
+    torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore")
+    Run(args).go()
 
 
 if __name__ == "__main__":

@@ -3,13 +3,15 @@ float32 and in ONNX int8.
 
     .venv/bin/python benchmarks/speed.py [--quick]
 
-All runtimes and both models take turns in one process; medians with quartiles, in `speed.md`. Then
-the factors, each measured alone, and their product against the fact. The embedded classifier, and
-XLM-RoBERTa base's proportions with random weights, which say nothing but the time. About half an
-hour on two cores, a third of it compiling.
+All runtimes and both models take turns in one process; medians with quartiles, in `speed.md` (and
+`speed.json`, for `report.py`). Then the factors, each measured alone, and their product against the
+fact. The embedded classifier, and XLM-RoBERTa base's proportions with random weights, which say
+nothing but the time. About half an hour on two cores, a third of it compiling.
 """
 
 import argparse
+import json
+import math
 import os
 import platform
 import statistics
@@ -25,10 +27,8 @@ import torch
 import pruning_lessons as pl
 
 sys.path.insert(0, str(Path(__file__).parent))
-from report import table
-from run import mixed_batches
+from report import add_out, folder, table
 
-HERE = Path(__file__).parent
 KEEP = 1 / 3
 SETTINGS = ((1, 24), (1, 128), (32, 24), (32, 128))  # sentences, tokens
 EAGER, COMPILED, ONNX, INT8 = "PyTorch eager", "torch.compile", "ONNX float32", "ONNX int8"
@@ -96,27 +96,42 @@ def measure(functions: dict, batch: int, length: int, seconds: float, failed: di
     return found
 
 
-def factors(times: Times, said: float) -> tuple[float, ...]:
-    """Runtime, int8, cut (each alone), their product, the fact, their ratio; the cut within int8;
-    what the MACs say of the cut.
+def factors(times: Times, said: float) -> dict[str, float]:
+    """Runtime, int8 and pruning, each alone, and their product; the fact; what pruning gives within
+    int8, and what the MACs say of it.
     """
     ms = {key: quartiles[1] for key, quartiles in times.items()}
-    runtime = ms[WHOLE, EAGER] / ms[WHOLE, ONNX]
-    int8 = ms[WHOLE, ONNX] / ms[WHOLE, INT8]
-    cut = ms[WHOLE, EAGER] / ms[THIRD, EAGER]
-    fact = ms[WHOLE, EAGER] / ms[THIRD, INT8]
-    product = runtime * int8 * cut
+    found = {
+        "runtime": ms[WHOLE, EAGER] / ms[WHOLE, ONNX],
+        "int8": ms[WHOLE, ONNX] / ms[WHOLE, INT8],
+        "pruning": ms[WHOLE, EAGER] / ms[THIRD, EAGER],
+    }
+    product, fact = math.prod(found.values()), ms[WHOLE, EAGER] / ms[THIRD, INT8]
+    found |= {"product": product, "fact": fact, "fact / product": fact / product}
     within = ms[WHOLE, INT8] / ms[THIRD, INT8]
-    return runtime, int8, cut, product, fact, fact / product, within, said
+    return found | {"pruning, within int8": within, "pruning, by MACs": said}
+
+
+def first_token_alone(model, length: int) -> float:
+    """The share of the encoder's MACs that is saved, exactly, where the last layer is computed for
+    `<s>` alone, which is all that a classifier's head reads.
+
+    Of T tokens one has a query, an output and a feed-forward part; keys and values stay. So of a
+    head's 4·T·d·d_h + 2·T²·d_h goes (T - 1)·(2·d·d_h + 2·T·d_h), of a neuron's 2·T·d all but 2·d.
+    """
+    d, (head, neuron) = model.config.hidden_size, pl.unit_macs(model, length)
+    sizes = pl.summary(model, length)
+    of_heads = sizes.heads[-1] * head * (d + length) / (2 * d + length)
+    of_neurons = sizes.neurons[-1] * neuron
+    saved = (of_heads + of_neurons) * (length - 1) / length
+    return saved / pl.encoder_macs(model, length)
 
 
 def embedded(sentences: int):
-    """The intents classifier, and a third of it, repaired; and its tokenizer."""
+    """The intents classifier, and a third of it, by `compress`; and its tokenizer."""
     model, tokenizer = pl.load()
-    batches = mixed_batches(pl.load_intents("train", limit=sentences, seed=0), tokenizer)
-    scores = pl.importance(model, batches)
-    masks = pl.select(scores, model, keep_macs=KEEP, multiple=16, rearrange=False)
-    third = pl.repair(pl.prune(model, masks), model, batches)
+    data = pl.load_intents("train", limit=sentences, seed=0)
+    third = pl.compress(model, tokenizer, data, keep_macs=KEEP, multiple=16)
     return {WHOLE: model, THIRD: third}, tokenizer
 
 
@@ -138,40 +153,78 @@ def accuracies(models: dict, tokenizer, folder: Path, limit: int | None) -> dict
     return found
 
 
-def section(title: str, models: dict, tokenizer, args, limit: int | None = None) -> list[str]:
-    """Measure one size; the lines that tell of it. limit: with accuracy, on so many sentences."""
-    failed, by_setting = {}, {}
-    settings = SETTINGS[:1] + SETTINGS[2:3] if args.quick else SETTINGS
+def measured(title: str, models: dict, tokenizer, args, limit: int | None = None) -> dict:
+    """Times, factors and right answers of one size. limit: of so many sentences; of none if 0."""
+    failed, times, parts = {}, [], []
+    quick = SETTINGS[:1] if limit == 0 else SETTINGS[::2]
+    settings = quick if args.quick else SETTINGS
     torch.compiler.reset()
     with tempfile.TemporaryDirectory() as folder:
         functions = runners(models, tokenizer, Path(folder), args.threads)
         right = accuracies(models, tokenizer, Path(folder), limit) if limit != 0 else {}
         for batch, length in settings:
-            by_setting[batch, length] = measure(functions, batch, length, args.seconds, failed)
+            own = measure(functions, batch, length, args.seconds, failed)
+            said = pl.encoder_macs(models[WHOLE], length) / pl.encoder_macs(models[THIRD], length)
+            place = {"batch": batch, "length": length}
+            parts.append(place | factors(own, said))
+            print("factors", parts[-1], flush=True)
+            times += [dict(place, model=m, runtime=r, ms=q) for (m, r), q in own.items()]
+    named = [dict(zip(("trained", "zero-shot"), shares)) for shares in right.values()]
+    return {
+        "title": title,
+        "times": times,
+        "factors": parts,
+        "right": [{"model": m, "runtime": r} | x for (m, r), x in zip(right, named)],
+        "failed": [{"model": m, "runtime": r, "why": why} for (m, r), why in failed.items()],
+    }
+
+
+def section(size: dict) -> list[str]:
+    """The lines that tell of one size."""
+    settings = [(x["batch"], x["length"]) for x in size["factors"]]
+    by_name: dict[str, list[str]] = {}
+    for x in size["times"]:
+        low, middle, high = x["ms"]
+        cells = by_name.setdefault(f"{x['runtime']}, {x['model']}", [])
+        cells.append(f"{middle:.1f} ({low:.1f} to {high:.1f})")
     heads = [f"{b} × {t} tokens" for b, t in settings]
-    cell = lambda q: f"{q[1]:.1f} ({q[0]:.1f} to {q[2]:.1f})"
-    keys = [(name, runtime) for runtime in (EAGER, COMPILED, ONNX, INT8) for name in models]
-    rows = [
-        (f"{runtime}, {name}", *(cell(times[name, runtime]) for times in by_setting.values()))
-        for name, runtime in keys
-        if (name, runtime) not in failed
-    ]
-    parts = []
-    for (batch, length), times in by_setting.items():
-        said = pl.encoder_macs(models[WHOLE], length) / pl.encoder_macs(models[THIRD], length)
-        parts.append((f"{batch} × {length}", *(f"{x:.2f}" for x in factors(times, said))))
-        print("factors", parts[-1], flush=True)
-    lines = [f"## {title}", "", "Milliseconds: the median (the middle half).", ""]
+    rows = [(n, *x) for n, x in sorted(by_name.items(), key=order) if len(x) == len(settings)]
+    lines = [f"## {size['title']}", "", "Milliseconds: the median (the middle half).", ""]
     lines += [table(["", *heads], rows), ""]
-    lines += [f"Not run: {runtime}, {name}: {why}." for (name, runtime), why in failed.items()]
-    named = ["", "runtime", "int8", "cut", "product", "fact", "fact / product"]
-    lines += [table([*named, "cut, within int8", "cut, by MACs"], parts), ""]
-    if right:
+    lines += [f"Not run: {x['runtime']}, {x['model']}: {x['why']}." for x in size["failed"]]
+    names = list(size["factors"][0])[2:]
+    parts = [
+        (f"{x['batch']} × {x['length']}", *(f"{x[name]:.2f}" for name in names))
+        for x in size["factors"]
+    ]
+    lines += [table(["sentences × tokens", *names], parts), ""]
+    if size["right"]:
         shown = [
-            (f"{runtime}, {name}", *(f"{x:.1%}" for x in r)) for (name, runtime), r in right.items()
+            (f"{x['runtime']}, {x['model']}", f"{x['trained']:.1%}", f"{x['zero-shot']:.1%}")
+            for x in size["right"]
         ]
         lines += ["Right answers:", "", table(["", "trained languages", "zero-shot"], shown), ""]
     return lines
+
+
+def order(named: tuple) -> int:
+    """Where a row stands: by runtime, in the order above."""
+    return [named[0].startswith(runtime) for runtime in (EAGER, COMPILED, ONNX, INT8)].index(True)
+
+
+def saving(found: list[dict]) -> list[str]:
+    """The lines that tell of the last layer."""
+    rows = [(x["model"], x["length"], f"{x['share']:.1%}") for x in found]
+    return [
+        "## The last layer for `<s>` alone",
+        "",
+        "A classifier's head reads `<s>` alone, so its last layer need be computed for that token",
+        "alone, keys and values still for all. It is exact, for classifiers only, and not in the",
+        "figures above. Of the embedded classifier's encoder MACs it would save:",
+        "",
+        table(["model", "tokens", "saved"], rows),
+        "",
+    ]
 
 
 def processor() -> str:
@@ -189,37 +242,54 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two settings, few sentences")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=60, help="of turns, for each setting")
-    parser.add_argument("--out", type=Path, default=HERE / "speed.md")
+    add_out(parser)
     args = parser.parse_args()
     if args.quick:
         args.seconds = 5
+    out = folder(args)
     warnings.simplefilter("ignore")
     torch.set_num_threads(args.threads)
     torch._dynamo.config.recompile_limit = 64  # a graph for each model and setting
+    models, tokenizer = embedded(128 if args.quick else 2048)
+    found = {
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__.split("+")[0],
+        "threads": args.threads,
+        "waiting": os.environ.get("OMP_WAIT_POLICY", "as it is"),
+        "cpu": processor(),
+        "first token": [
+            {"model": name, "length": length, "share": first_token_alone(model, length)}
+            for name, model in models.items()
+            for length in (24, 128)
+        ],
+    }
+    limit = 100 if args.quick else None
+    whole = measured("The embedded classifier", models, tokenizer, args, limit)
+    found["sizes"] = [whole, measured(BASE, *base_size(), args, 0)]
+    (out / "speed.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     lines = [
         "# Speed, and what it is made of",
         "",
-        f"Written by `benchmarks/speed.py`, {time.strftime('%Y-%m-%d')}: torch "
-        f"{torch.__version__.split('+')[0]}, {args.threads} threads, "
-        f"OMP_WAIT_POLICY={os.environ.get('OMP_WAIT_POLICY', 'as it is')}, {processor()}.",
+        f"Written by `benchmarks/speed.py`, {found['date']}: torch {found['torch']}, "
+        f"{args.threads} threads, OMP_WAIT_POLICY={found['waiting']}, {found['cpu']}.",
     ]
     lines += ["", *TEXT.splitlines(), ""]
-    models, tokenizer = embedded(64 if args.quick else 2048)
-    lines += section(
-        "The embedded classifier", models, tokenizer, args, 100 if args.quick else None
-    )
-    lines += section("XLM-RoBERTa base's proportions, random weights", *base_size(), args, 0)
-    args.out.write_text("\n".join(lines), encoding="utf-8")
-    print(args.out.read_text("utf-8"))
+    for size in found["sizes"]:
+        lines += section(size)
+    lines += saving(found["first token"])
+    (out / "speed.md").write_text("\n".join(lines), encoding="utf-8")
+    print((out / "speed.md").read_text("utf-8"))
 
 
+BASE = "XLM-RoBERTa base's proportions, random weights"
 TEXT = """\
 All runtimes and both models take turns in one process, the second of two runs counts. Tokenising is
-not timed. The cut model keeps a third of the encoder's MACs (24 tokens), neurons in multiples of
-16. *runtime*: eager to ONNX float32, *int8*: ONNX float32 to int8, both of the whole model; *cut*:
-whole to cut, in eager PyTorch; *fact*: eager whole to int8 cut. Each factor is measured alone, so
-their product need not be the fact: *cut, within int8* says what the cut still gives there.
-torch.compile makes a graph for each setting (`dynamic=False`); int8 is the package's own.
+not timed. The pruned model keeps a third of the encoder's MACs (24 tokens), neurons in multiples of
+16. *runtime*: eager to ONNX float32, *int8*: ONNX float32 to int8, both of the whole model;
+*pruning*: whole to pruned, in eager PyTorch; *fact*: eager whole to int8 pruned. Each factor is
+measured alone, so their product need not be the fact: *pruning, within int8* says what pruning
+still gives there. torch.compile makes a graph for each setting (`dynamic=False`); int8 is the
+package's own.
 """
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 
     python textpruner_peer.py CHECKPOINT DATA.json RESULTS.json
 
-DATA.json: calibration, test and zero_shot, each with sentences and labels, and budgets: [share,
-heads, neurons], both of a layer on average. RESULTS.json: a list; heads and neurons there are what
-a layer really keeps on average: TextPruner leaves every layer at least one of each, so that with
-uneven layers it may keep more than it was asked to.
+DATA.json: threads; calibration, with sentences and labels; sets, such by their names; budgets:
+[share, heads, neurons], both of a layer on average. RESULTS.json: a list; heads and neurons there
+are what a layer really keeps on average: TextPruner leaves every layer at least one of each, so
+that with uneven layers it may keep more than it was asked to. Uneven layers are tried first; where
+they fail, the error is there, and layers are even.
 """
 
 import argparse
@@ -29,8 +30,8 @@ class Peer:
             tokenizer_file=checkpoint + "/tokenizer.json", pad_token="<pad>", model_max_length=512
         )
 
-    def batches(self, split: str, size: int = 32):
-        sentences, labels = self.data[split]["sentences"], self.data[split]["labels"]
+    def batches(self, data: dict, size: int = 32):
+        sentences, labels = data["sentences"], data["labels"]
         for start in range(0, len(sentences), size):
             part = slice(start, start + size)
             encoded = self.tokenizer(
@@ -43,13 +44,14 @@ class Peer:
             }
 
     @torch.inference_mode()
-    def accuracy(self, model, split: str) -> float:
+    def right(self, model, data: dict) -> list[bool]:
+        """Which sentences it has right, in order."""
         model.eval()
         right = []
-        for batch in self.batches(split, 64):
+        for batch in self.batches(data, 64):
             logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
             right += (logits.argmax(-1) == batch["labels"]).tolist()
-        return sum(right) / len(right)
+        return right
 
     def prune(self, heads: int, neurons: int, even: bool):
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -68,7 +70,7 @@ class Peer:
             transformer_pruning_config=config,
             general_config=GeneralConfig(use_device="cpu", output_dir=self.cache),
         )
-        pruner.prune(dataloader=list(self.batches("calibration")), save_model=False)
+        pruner.prune(dataloader=list(self.batches(self.data["calibration"])), save_model=False)
         return model
 
     def measured(self, heads: int, neurons: int, even: bool) -> dict:
@@ -87,9 +89,16 @@ class Peer:
             "heads": sum(h for h, _ in each) / len(layers),
             "neurons": sum(n for _, n in each) / len(layers),
             "heads and neurons by layer": each,
-            "test": self.accuracy(model, "test"),
-            "zero_shot": self.accuracy(model, "zero_shot"),
+            "right": {kind: self.right(model, own) for kind, own in self.data["sets"].items()},
         }
+
+
+def described(error: Exception) -> str:
+    """The error and the line that raised it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    name = type(error).__name__
+    said = f"{name}: {error}" if str(error) else name
+    return f"{said}, in {Path(place.filename).name}, line {place.lineno}: {place.line}"
 
 
 def main() -> None:
@@ -97,8 +106,8 @@ def main() -> None:
     for name in ("checkpoint", "data", "results"):
         parser.add_argument(name)
     args = parser.parse_args()
-    torch.set_num_threads(2)
     data = json.loads(Path(args.data).read_text("utf-8"))
+    torch.set_num_threads(data["threads"])
     peer, results = Peer(args.checkpoint, data, args.results + ".textpruner"), []
     for keep, heads, neurons in data["budgets"]:
         found = {"keep": keep, "heads": heads, "neurons": neurons}
@@ -108,8 +117,7 @@ def main() -> None:
                 break
             except Exception as error:
                 traceback.print_exc()
-                found[f"failed, even={even}"] = f"{type(error).__name__}: {error}"
-        print(found, flush=True)
+                found[f"failed, even={even}"] = described(error)
         results.append(found)
         Path(args.results).write_text(json.dumps(results, indent=1), "utf-8")
 

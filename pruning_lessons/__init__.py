@@ -35,7 +35,8 @@ from .pruning.selection import select
 from .pruning.surgery import prune
 from .pruning.vocabulary import prune_vocabulary, vocabulary_report
 from .pruning.weights import compressed_bytes, prune_weights, weight_sparsity
-from .recovery.training import Training, distill, fine_tune
+from .recovery.distillation import distill
+from .recovery.training import Training, fine_tune
 from .shipping.export import export_onnx, quantize_onnx
 from .shipping.save import save
 from .teaching.preparation import prepare

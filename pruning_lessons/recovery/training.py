@@ -1,38 +1,35 @@
-"""Recover by training: fine-tune on labels, distil from the unpruned model; both go on after an
-interruption.
-"""
+"""Recover by training: it goes on after an interruption, and ends with no worse model."""
 
 import hashlib
 import json
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from math import isfinite
-from numbers import Integral
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_, parameters_to_vector, vector_to_parameters
 from tqdm.auto import tqdm
 
 from ..measuring.data import Texts
 from ..measuring.scores import evaluate, fitting
 from ..measuring.tables import Table
-from ..models.anatomy import kept_layers, layers_of, longest
+from ..models.anatomy import longest
 from ..models.batches import as_batches
-from ..models.checks import arguments, encoder, finite_weights, number, share, whole_number
+from ..models.checks import finite_weights, number, whole_number
 from ..models.journal import MODEL, Journal, digest, put_back, weights
 from ..models.state import at_rest
-from ..models.tasks import check_partners, outputs, task_of
+from ..models.tasks import outputs, task_of
 
 
 @dataclass(repr=False)
 class Training(Table):
     """For every epoch the mean loss and, with validation data, the accuracy (0 to 1), or whatever
-    score the task has; steps and seconds of it all.
+    score the task has; that of the model as it was given (`start`); steps and seconds of it all.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -40,9 +37,12 @@ class Training(Table):
     steps: int = 0
     seconds: float = 0.0
     score: str = "accuracy"
+    start: float | None = None
 
     def rows(self):
         yield ("epoch", "loss", f"validation {self.score}")
+        if self.start is not None:
+            yield (0, "", f"{self.start:.1%}")
         for i, loss in enumerate(self.losses):
             yield (
                 i + 1,
@@ -72,8 +72,9 @@ def fine_tune(
 
     The rate rises over a tenth of the steps and falls to zero linearly; gradients are clipped at
     norm 1. Word embeddings stay frozen by default, so that languages without training sentences
-    keep their place. validation: evaluated after each epoch; the best epoch's weights are put back
-    at the end, and with `patience` training stops after so many epochs without a better one.
+    keep their place. validation: evaluated before the first epoch and after each one; the best
+    weights are put back at the end: those that `model` was given with, and a warning, if no epoch
+    is better. With `patience` training stops after so many epochs without a better one.
 
     folder: where the state is written at the start of every epoch, every `save_every` steps and at
     the end, whole or not at all. If the training is interrupted, `model` is put back to the state
@@ -94,7 +95,7 @@ def fine_tune(
 
     task = task_of(model)
 
-    def loss(batch: dict) -> Tensor:
+    def loss(batch: dict, place: int) -> Tensor:
         out = outputs(model, batch)
         return task.loss(out, task.targets(batch, out))
 
@@ -106,134 +107,7 @@ def fine_tune(
         freeze_embeddings=freeze_embeddings,
         seed=seed,
     )
-    return _train(model, tokenizer, data, loss, options, validation, folder, save_every, progress)
-
-
-@arguments(student=encoder, teacher=encoder)
-def distill(
-    student,
-    teacher,
-    tokenizer,
-    data: Texts,
-    temperature: float = 2.0,
-    alpha: float | None = None,
-    hidden: float = 1.0,
-    layer_map: dict[int, int] | None = None,
-    epochs: int = 1,
-    learning_rate: float = 5e-5,
-    batch_size: int = 32,
-    validation: Texts | None = None,
-    patience: int | None = None,
-    folder: str | Path | None = None,
-    save_every: int = 200,
-    freeze_embeddings: bool = True,
-    seed: int = 0,
-    progress: bool = True,
-) -> Training:
-    """Train `student` in place to answer as `teacher` does; options as in `fine_tune`.
-
-    The loss is alpha · loss(labels) + (1 - alpha) · T² · divergence(teacher, student) with both
-    softened by the temperature T (Hinton, Vinyals, Dean 2015, section 2), plus `hidden` times the
-    mean squared difference of hidden states at real tokens, over the layers of `layer_map`
-    {student's layer: teacher's layer} (TinyBERT, Jiao et al. 2020, section 3, here without a
-    projection, for widths agree; CoFi, Xia et al. 2022, section 3.2). By default a student's layer
-    is held against the last of the teacher's layers that come before the next one that it kept, and
-    its last against the teacher's last.
-
-    Loss and divergence are those of the task: cross-entropy and KL for classes, 1 - cos for
-    vectors. alpha is 0.5 if left out, and 0 where there are no labels: none are needed.
-
-    Raises also `ValueError` for a temperature that is not above 0, weights out of range, a map out
-    of range, and models that do not answer the same question about the same words.
-    """
-    count, n = len(layers_of(student)), len(layers_of(teacher))
-    if layer_map is None:
-        layer_map = _layer_map(student, teacher)
-    temperature, hidden = number("temperature", temperature, above=True), number("hidden", hidden)
-    alpha = None if alpha is None else share("alpha", alpha)
-    if student is teacher:
-        raise ValueError("student: is the teacher itself, must be another model")
-    check_partners(student, teacher, "student", "teacher")
-    task, data = task_of(student), fitting(data, student)
-    if alpha is None:
-        alpha = 0.5 if labelled(data, task) else 0.0
-    if alpha and not labelled(data, task):
-        raise ValueError(f"alpha: is {alpha}, must be 0 or None where data have no labels")
-    pairs = layer_map.items() if isinstance(layer_map, dict) else [(None, None)]
-    inside = lambda i, most: isinstance(i, Integral) and 0 <= i < most
-    if not all(inside(s, count) and inside(t, n) for s, t in pairs):
-        raise ValueError(f"layer_map: is {layer_map}, must map from 0..{count - 1} to 0..{n - 1}")
-
-    def loss(batch: dict) -> Tensor:
-        teacher.to(batch["input_ids"].device)  # nothing to do after the first time
-        with torch.no_grad(), _states(teacher) as theirs:
-            wanted = outputs(teacher, batch)
-        with _states(student) as mine:
-            out = outputs(student, batch)
-        total = (1 - alpha) * task.soft_loss(wanted, out, temperature)
-        if alpha:
-            total = total + alpha * task.loss(out, task.targets(batch, out))
-        real = batch["attention_mask"].bool()
-        pairs = layer_map.items() if hidden else ()
-        gaps = [F.mse_loss(mine[s][real], theirs[t][real]) for s, t in pairs]
-        return total + hidden * sum(gaps) / len(gaps) if gaps else total
-
-    options = dict(
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        patience=patience,
-        freeze_embeddings=freeze_embeddings,
-        seed=seed,
-        temperature=temperature,
-        alpha=alpha,
-        hidden=hidden,
-        layer_map=sorted(layer_map.items()),
-    )
-    device = next(teacher.parameters()).device
-    try:
-        with at_rest(teacher, gradients=True):
-            return _train(
-                student,
-                tokenizer,
-                data,
-                loss,
-                options,
-                validation,
-                folder,
-                save_every,
-                progress,
-                teacher,
-            )
-    finally:
-        teacher.to(device)
-
-
-def _layer_map(student, teacher) -> dict[int, int]:
-    """Each of the student's layers with the teacher's last before the next that it kept; spread
-    evenly, if it was not cut from the teacher.
-    """
-    mine, theirs = kept_layers(student), kept_layers(teacher)
-    if not theirs:
-        return {}
-    if set(mine) <= set(theirs):
-        ends = [theirs.index(place) - 1 for place in mine[1:]] + [len(theirs) - 1] * bool(mine)
-    else:
-        ends = [max(0, (i + 1) * len(theirs) // len(mine) - 1) for i in range(len(mine))]
-    return dict(enumerate(ends))
-
-
-@contextmanager
-def _states(model) -> Iterator[list[Tensor]]:
-    """Collects every layer's output (batch, T, d) of the forward passes inside the `with`."""
-    found = []
-    note = lambda module, args, output: found.append(output)
-    handles = [layer.register_forward_hook(note) for layer in layers_of(model)]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
+    return train(model, tokenizer, data, loss, options, validation, folder, save_every, progress)
 
 
 def labelled(data: Texts, task) -> bool:
@@ -279,7 +153,7 @@ def _check(
 
 
 @torch.enable_grad()
-def _train(
+def train(
     model,
     tokenizer,
     data: Texts,
@@ -291,6 +165,11 @@ def _train(
     progress: bool,
     teacher=None,
 ) -> Training:
+    """What all trainings share: see `fine_tune` for the options.
+
+    loss: of a batch and its place among the training's batches, which are the same in every epoch:
+    (). teacher: whose answers count as right where validation data have no labels.
+    """
     data = fitting(data, model)
     validation = None if validation is None else fitting(validation, model, "validation")
     _check(model, data, validation, options, save_every, teacher)
@@ -306,10 +185,11 @@ def _train(
             "data": _digest(data),
             "validation": validation and _digest(validation),
             "number of processes": accelerator.num_processes,
+            "layout": 2,  # of the state, and what the losses mean
         }
 
     state = {"steps": 0, "seconds": 0.0, "stopped": False, "finished": False}
-    state |= {"losses": [], "accuracies": [], "running": []}
+    state |= {"losses": [], "scores": [], "running": []}
     main, device = accelerator.is_main_process, next(model.parameters()).device
     journal = Journal("training", "folder", folder, same, state, model, writes=main)
     try:
@@ -323,8 +203,17 @@ def _train(
                 trainer.run(data, validation, progress)
     finally:
         model.to(device)
-    found = (journal.state[name] for name in ("losses", "accuracies", "steps", "seconds"))
-    return Training(*found, score=task_of(model).scores[0])
+    state, score = journal.state, task_of(model).scores[0]
+    scores = state["scores"]
+    start = scores[0] if scores else None
+    if main and scores and not _best(scores):
+        warnings.warn(
+            f"validation: the {score} was {start:.1%} before the training, and "
+            f"{max(scores[1:], key=_or_least):.1%} after the best epoch, which is no better: the "
+            "model has the weights that it was given with",
+            stacklevel=4,
+        )
+    return Training(state["losses"], scores[1:], state["steps"], state["seconds"], score, start)
 
 
 @contextmanager
@@ -359,8 +248,9 @@ class _Trainer:
         self.model, self.tokenizer, self.loss, self.options = model, tokenizer, loss, options
         self.accelerator, self.journal, self.state = accelerator, journal, journal.state
         self.trained = [p for p in model.parameters() if p.requires_grad]
+        one_kernel = True if accelerator.device.type == "cpu" else None  # 200 tensors, one call
         self.optimizer = torch.optim.AdamW(
-            self.trained, lr=options["learning_rate"], weight_decay=0.01
+            self.trained, lr=options["learning_rate"], weight_decay=0.01, fused=one_kernel
         )
         self.best = self._restore()
         self.good, self.good_step = [], self.state["steps"]
@@ -387,6 +277,8 @@ class _Trainer:
         processes, mine = self.accelerator.num_processes, self.accelerator.process_index
         per_epoch = -(-len(plan) // processes)  # steps
         total = per_epoch * self.options["epochs"]
+        if validation is not None and not state["scores"]:
+            self.validate(validation)
         with tqdm(
             total=total,
             initial=state["steps"],
@@ -397,7 +289,7 @@ class _Trainer:
                 epoch = len(state["losses"])
                 share = _shares(len(plan), seed + epoch, processes)[mine]
                 for place in share[state["steps"] - epoch * per_epoch :]:
-                    loss = self.step(plan[place], total)
+                    loss = self.step(plan[place], place, total)
                     bar.update(1)
                     bar.set_postfix_str(f"loss {loss:.3f}")
                 state["losses"].append(sum(state["running"]) / len(state["running"]))
@@ -412,8 +304,8 @@ class _Trainer:
         self.optimizer.state.clear()  # nobody needs Adam's moments any more
         self._save()
 
-    def step(self, batch: dict, total: int) -> float:
-        """One of `total` steps; the mean of the processes' losses."""
+    def step(self, batch: dict, place: int, total: int) -> float:
+        """One of `total` steps, with the batch at this place; the mean of the processes' losses."""
         done, device = self.state["steps"], self.accelerator.device
         for group in self.optimizer.param_groups:
             group["lr"] = self.options["learning_rate"] * _rate(done + 1, total)
@@ -424,7 +316,7 @@ class _Trainer:
             # Dropout depends on the batch's number alone: it is the same after an interruption, and
             # no process's twice.
             torch.manual_seed(self.options["seed"] * 1_000_003 + number)
-            loss = self.loss(batch)
+            loss = self.loss(batch, place)
             self.optimizer.zero_grad()
             loss.backward()
         loss = self._average(loss.detach())
@@ -469,22 +361,22 @@ class _Trainer:
         return loss.item()
 
     def validate(self, validation: Texts) -> None:
-        """Note the accuracy, the weights if they are the best yet, and whether to stop: as the main
-        process finds.
+        """Note the score, the weights if they are the best yet, and whether to stop: as the main
+        process finds. The first time this is the model as it was given.
         """
         known = labelled(validation, task_of(self.model)) or validation.kind == "pairs"
         reference = None if known else self.reference
         found = evaluate(self.model, self.tokenizer, validation, reference=reference)
-        accuracy, accuracies = found.score, self.state["accuracies"]
+        score, scores = found.score, self.state["scores"]
         if self.accelerator.num_processes > 1:
-            found = torch.tensor([accuracy], dtype=torch.float64, device=self.accelerator.device)
-            accuracy = self.accelerator.gather(found)[0].item()
-        accuracies.append(accuracy)
-        best = max(range(len(accuracies)), key=lambda i: _or_least(accuracies[i]))
-        if best == len(accuracies) - 1:
+            found = torch.tensor([score], dtype=torch.float64, device=self.accelerator.device)
+            score = self.accelerator.gather(found)[0].item()
+        scores.append(score)
+        best = _best(scores)
+        if best == len(scores) - 1:
             self.best = {name: tensor.cpu().clone() for name, tensor in weights(self.model).items()}
         patience = self.options["patience"]
-        self.state["stopped"] = patience is not None and len(accuracies) - 1 - best >= patience
+        self.state["stopped"] = patience is not None and len(scores) - 1 - best >= patience
 
     def _save(self) -> None:
         adam = {
@@ -516,6 +408,11 @@ class _Trainer:
             moments.setdefault(int(i), {})[name] = tensor
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
         return parts["best"]
+
+
+def _best(scores: list[float]) -> int:
+    """The place of the highest score, of equals the first."""
+    return max(range(len(scores)), key=lambda i: _or_least(scores[i]))
 
 
 def _or_least(score: float) -> float:

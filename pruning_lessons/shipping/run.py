@@ -25,7 +25,7 @@ from ..pruning.repair import repair
 from ..pruning.search import greedy_layer_pruning
 from ..pruning.selection import select
 from ..pruning.surgery import prune
-from ..recovery.training import distill
+from ..recovery.distillation import distill
 from .export import export_onnx, quantize_onnx
 from .ruler import TINY, Ruler, better, choose
 from .run_state import TIMES, State, write_whole

@@ -21,7 +21,7 @@ from pruning_lessons.models.batches import as_batches
 from pruning_lessons.models.checkpoints import quiet
 from pruning_lessons.models.tasks import labels_of
 from pruning_lessons.pruning.walk import Score, answers
-from pruning_lessons.recovery.training import _layer_map
+from pruning_lessons.recovery.distillation import _layer_map
 
 sys.path.insert(0, str(Path(__file__).parent))
 from zoo import batch, part, tiny
