@@ -24,7 +24,7 @@ import pruning_lessons as pl
 HERE = Path(__file__).parent
 BUDGETS = {"intents": (0.5, 0.33, 0.25, 0.15), "embedder": (0.5, 0.33)}
 CALIBRATING = "es el pl pt it nl sv uk ca ro".split()  # the embedder's
-VARIANTS = ("output matrices", "reading matrices, too", "and searched")
+VARIANTS = ("Fisher", "Fisher, reading matrices, too", "OBS", "OBS and searched")
 DRAWS = 3
 
 

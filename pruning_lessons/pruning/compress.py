@@ -50,7 +50,7 @@ def compress(
 
     batches: the **calibration set**, data (texts, with labels or without) or batches of it, then
     `tokenizer` is not used; some hundred sentences at least, like those that the model will see.
-    effort: `"fast"` is `importance` (Fisher), `select`, `prune`, and `repair` with inputs=True;
+    effort: `"fast"` is `importance` by "obs", `select`, `prune`, and `repair` with inputs=True;
     `"thorough"` first searches how much each sublayer may keep, by the divergence from `model`
     after a refit, on up to 512 sentences (`allocation`), and takes longer. folder: a new folder,
     in which scores and search are kept, so that the same call goes on after an interruption.
@@ -110,11 +110,11 @@ def _is_batch(row) -> bool:
 
 def _scores(journal: Journal, model, batches: list[dict], seed: int, progress: bool) -> Scores:
     if "heads" not in journal.tensors:
-        found = importance(model, batches, seed=seed, progress=progress)
+        found = importance(model, batches, "obs", seed=seed, progress=progress)
         journal.tensors = {"heads": found.heads, "neurons": found.neurons, "layers": found.layers}
         journal.write(journal.tensors)
     known = journal.tensors
-    return Scores(known["heads"], known["neurons"], known["layers"], "fisher")
+    return Scores(known["heads"], known["neurons"], known["layers"], "obs")
 
 
 def _searched(

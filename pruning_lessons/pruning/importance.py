@@ -21,8 +21,9 @@ from ..models.masks import Masks, gates, hooked
 from ..models.state import at_rest
 from ..models.tasks import finish, outputs, task_of
 from .layers import block_influence
+from .surgeon import Curvature
 
-METHODS = ("fisher", "taylor", "activation", "magnitude", "leave_one_out", "random")
+METHODS = ("fisher", "obs", "taylor", "activation", "magnitude", "leave_one_out", "random")
 TARGETS = ("auto", "labels", "drawn")
 
 
@@ -64,6 +65,10 @@ def importance(
 
     - `fisher`: E (∂L_x/∂ξ)², the diagonal of the empirical Fisher information (Kwon et al. 2022,
       section 4.1)
+    - `obs`: by how much the loss grows without the part, when all cheaper ones have gone and what
+      stays of the output matrix has made up for it: Optimal Brain Surgeon with K-FAC's estimate of
+      the curvature (`surgeon`; Kurtić et al. 2023; van der Ouderaa et al. 2024). Two that say the
+      same thing are not both dear. For models that are repaired; a layer is the sum of its parts
     - `taylor`: E |∂L_x/∂ξ| (Michel, Levy, Neubig 2019, section 4; Molchanov et al. 2017)
     - `activation`: the mean norm of what the part adds to the residual stream; for a layer the
       block influence 1 - E cos(input, output) (ShortGPT, Men et al. 2024, section 2). Forward
@@ -86,7 +91,8 @@ def importance(
         raise ValueError(f"batches: is empty, must hold at least one batch for method={method!r}")
     with at_rest(model):
         examples = _Examples(model, batches, targets, seed, tqdm(desc=method, disable=not progress))
-        run = {"activation": _activation, "leave_one_out": _leave_one_out}.get(method, _gradients)
+        ways = {"activation": _activation, "leave_one_out": _leave_one_out, "obs": _surgeon}
+        run = ways.get(method, _gradients)
         return _finite(run(model, examples, method))
 
 
@@ -140,6 +146,20 @@ def _gradients(model, examples: _Examples, method: str) -> Scores:
     heads, neurons, layers = (torch.cat(part) for part in zip(*found))  # (examples, layers, parts)
     mean = lambda g: (g.square() if method == "fisher" else g.abs()).mean(0)
     return Scores(mean(heads), mean(neurons), mean(layers)[:, 0], method, (heads, neurons))
+
+
+def _surgeon(model, examples: _Examples, method: str) -> Scores:
+    curvature = Curvature(model, examples.batches)
+    for batch in examples:
+        with curvature.watched() as seen:
+            out = outputs(model, batch)
+        loss = examples.task.distribution.nll(out, examples.wanted(batch, out)).sum()
+        curvature.add(seen, loss, batch)
+    found = _blank(model)
+    for rows, costs in zip(found, curvature.costs()):
+        for row, own in zip(rows, costs):
+            row[: len(own)] = own
+    return Scores(*found, found[0].sum(1) + found[1].sum(1), method)
 
 
 def _blank(model) -> tuple[Tensor, Tensor]:

@@ -143,7 +143,8 @@ def test_a_move_that_does_not_help_is_tried_backwards():
 
 def test_in_one_call_it_is_the_four_steps():
     model, data = model_of(3), as_batches(model_of(3), calibration())
-    masks = pl.select(pl.importance(model, data), model, keep_macs=0.4, rearrange=False)
+    scores = pl.importance(model, data, "obs")
+    masks = pl.select(scores, model, keep_macs=0.4, rearrange=False)
     steps = pl.repair(pl.prune(model, masks), model, data, inputs=True)
     small = pl.compress(model, None, data, keep_macs=0.4)
     for a, b in zip(steps.state_dict().values(), small.state_dict().values(), strict=True):

@@ -55,7 +55,7 @@ def same(a: Scores, b: Scores, tolerance=1e-4):
 
 
 @pytest.mark.parametrize("labels", [True, False])
-@pytest.mark.parametrize("method", ["fisher", "taylor", "activation", "leave_one_out"])
+@pytest.mark.parametrize("method", ["fisher", "obs", "taylor", "activation", "leave_one_out"])
 def test_batches_and_padding_change_nothing(method, labels):
     model, rows = make(), examples(7)
     one = importance(model, batches(rows, 7, labels=labels), method)

@@ -110,7 +110,7 @@ def test_fisher_is_the_plain_gradient(family, task, targets):
 
 
 @HEADS
-@pytest.mark.parametrize("method", ["fisher", "taylor", "activation", "leave_one_out"])
+@pytest.mark.parametrize("method", ["fisher", "obs", "taylor", "activation", "leave_one_out"])
 def test_scores_ignore_batches_and_padding(task, method):
     model, one = tiny("xlm-roberta", task), batch(task, labels=False)
     whole = pl.importance(model, [one], method)
