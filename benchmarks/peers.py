@@ -29,17 +29,17 @@ TEXT_PRUNER_PYTHON = HERE.parent / ".venv-textpruner" / "bin" / "python"
 
 @dataclass
 class Calibration:
-    """What every method may use: the whole model, its scores, sentences and batches of them."""
+    """What every method may use: the whole model, sentences and batches of them, scores."""
 
     model: Any
     data: pl.Texts
     batches: list[dict]
-    scores: pl.Scores
-    seconds: float  # that the scores took
+    scored: dict[str, tuple[pl.Scores, float]]  # by "fisher" and "obs", with the seconds it took
 
 
 def without_refit(given: Calibration, keep: float):
-    return pl.prune(given.model, pl.select(given.scores, given.model, keep_macs=keep))
+    scores, _ = given.scored["fisher"]
+    return pl.prune(given.model, pl.select(scores, given.model, keep_macs=keep))
 
 
 def kwon(given: Calibration, keep: float):
@@ -96,7 +96,7 @@ def torch_pruning(given: Calibration, keep: float):
 
 
 PEERS: dict[str, Callable[[Calibration, float], Any]] = {
-    "the same scores, no refit": without_refit,
+    "Fisher, no refit": without_refit,
     "Kwon et al. 2022": kwon,
     "K-prune, squares per batch (as published)": partial(kprune, each_example=False),
     "K-prune, squares per example": partial(kprune, each_example=True),

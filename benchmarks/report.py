@@ -17,13 +17,13 @@ LANGUAGE_BUDGETS = (0.5, 0.33, 0.25, 0.15)
 # What limits the front: kept true by hand.
 LIMITS = """\
 What limits it: `compress` refits all matrices of a layer by least squares (those that read and those that write), but one sublayer after the
-other, each towards what the whole model has at the same place; nothing is fitted through several layers at once, and no gradient is followed.
-What that leaves, training has to win back (lesson 07). Heads go whole or stay whole, and hidden states keep their width. And the calibration
+other, each towards what the whole model has at the same place; nothing is fitted through several layers at once, and no gradient is followed. The price of removing a part (`obs`) is an
+estimate at the whole model, far out of its range where most is cut. What that leaves, training has to win back (lesson 07). Heads go whole or stay whole, and hidden states keep their width. And the calibration
 sentences are of the trained languages alone, while the zero-shot ones fall first."""
 
 # What each peer is, and where it departs: kept true by hand.
 NOTES = """\
-- *the same scores, no refit*: masks from the scores that `compress` uses, rearranged inside layers. *Kwon et al. 2022*: search, rearrangement and mask
+- *Fisher, no refit*: masks from the diagonal of the Fisher information, rearranged inside layers. *Kwon et al. 2022*: search, rearrangement and mask
   tuning, written from the paper ([kwon.py](kwon.py)).
 - *K-prune* (Park, Choi, Kang 2024), written from the paper; [kprune.py](kprune.py) says where it departs from it. Its published code squares the
   gradient of a whole batch's mean loss, and its constants belong to that; *per example* squares every example's, as the Fisher information has it.

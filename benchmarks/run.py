@@ -120,12 +120,15 @@ class Bench:
             data = self.task.calibration(draw, self.limit)
             batches = list(data.by_length().batches(self.task.tokenizer))
             model = self.task.model
-            scores, seconds = timed(lambda: pl.importance(model, batches, seed=draw))
-            self.drawn = {draw: peers.Calibration(model, data, batches, scores, seconds)}
+            scored = {
+                way: timed(lambda: pl.importance(model, batches, way, seed=draw))
+                for way in ("fisher", "obs")
+            }
+            self.drawn = {draw: peers.Calibration(model, data, batches, scored)}
         return self.drawn[draw]
 
     def compress(self, given: peers.Calibration, keep: float, effort: str):
-        tokenizer, scores = self.task.tokenizer, given.scores
+        tokenizer, scores = self.task.tokenizer, given.scored["obs"][0]
         once = dict(keep_macs=keep, effort=effort, scores=scores)
         return pl.compress(given.model, tokenizer, given.batches, **once)
 
@@ -146,8 +149,8 @@ class Bench:
             else:
                 make = lambda: peers.PEERS[method](given, keep)
             small, seconds = timed(make)
-            scored = method in efforts or method in peers.BY_SCORES
-            found["seconds"] = seconds + given.seconds * scored
+            ways = ["obs"] * (method in efforts) + ["fisher"] * (method in peers.BY_SCORES)
+            found["seconds"] = seconds + sum(given.scored[way][1] for way in ways)
             found["macs"] = pl.encoder_macs(small) / pl.encoder_macs(given.model)
             found |= self.task.measure(small)
         took = time.perf_counter() - start
@@ -176,7 +179,7 @@ def scoring_cost(bench: Bench, rounds: int = 3) -> dict:
 
     for _ in range(rounds + 1):
         times["plain"].append(timed(plain)[1])
-        times["scores"].append(timed(lambda: pl.importance(model, batches))[1])
+        times["scores"].append(timed(lambda: pl.importance(model, batches, "fisher"))[1])
     plain_seconds, seconds = (statistics.median(found[1:]) for found in times.values())
     ratio = seconds / plain_seconds
     return {"plain seconds": plain_seconds, "score seconds": seconds, "ratio": ratio}

@@ -26,6 +26,7 @@ BUDGETS = {"intents": (0.5, 0.33, 0.25, 0.15), "embedder": (0.5, 0.33)}
 CALIBRATING = "es el pl pt it nl sv uk ca ro".split()  # the embedder's
 VARIANTS = ("Fisher", "Fisher, reading matrices, too", "OBS", "OBS and searched")
 DRAWS = 3
+PAIRS = 200  # of each language, for the embedder
 
 
 class Intents:
@@ -44,9 +45,10 @@ class Embedder:
     def __init__(self, limit: int | None):
         self.model, self.tokenizer = pl.load(task="embedding")
         every = sorted(set(pl.load_parallel().languages))
+        unseen = [one for one in every if one not in CALIBRATING]
         self.sets = {
-            "unseen": pl.load_parallel([one for one in every if one not in CALIBRATING]),
-            "calibrating": pl.load_parallel(CALIBRATING),
+            "unseen": pl.load_parallel(unseen, limit=limit or PAIRS),
+            "calibrating": pl.load_parallel(CALIBRATING, limit=limit or PAIRS),
         }
 
     def calibration(self, draw: int, limit: int | None):
@@ -78,38 +80,47 @@ class Trials:
             self.asked[kind] = batches, answers
             self.base[kind] = pl.evaluate(model, tokenizer, data).score
 
-    def variants(self, keep: float, data, scores: pl.Scores):
-        """(name, model, seconds), without the time of scoring."""
+    def variants(self, keep: float, batches: list[dict], scores: dict[str, pl.Scores]):
+        """(name, what makes the model), without the scoring."""
         model, tokenizer = self.bench.model, self.bench.tokenizer
-        batches = list(data.by_length().batches(tokenizer))
-        masks = pl.select(scores, model, keep_macs=keep, rearrange=False)
-        pruned = pl.prune(model, masks)
-        once = dict(keep_macs=keep, scores=scores)
-        for name, make in zip(
-            VARIANTS,
-            (
-                lambda: pl.repair(pruned, model, batches),
-                lambda: pl.compress(model, tokenizer, batches, **once),
-                lambda: pl.compress(model, tokenizer, batches, effort="thorough", **once),
-            ),
-        ):
-            start = time.perf_counter()
-            small = make()
-            yield name, small, time.perf_counter() - start
 
-    def run(self, out: Path, draws: int, budgets) -> None:
+        def cut(way: str):
+            masks = pl.select(scores[way], model, keep_macs=keep, rearrange=False)
+            return pl.prune(model, masks)
+
+        compress = lambda way, effort="fast": pl.compress(
+            model, tokenizer, batches, keep_macs=keep, scores=scores[way], effort=effort
+        )
+        return {
+            "Fisher": lambda: pl.repair(cut("fisher"), model, batches),
+            "Fisher, reading matrices, too": lambda: compress("fisher"),
+            "OBS": lambda: compress("obs"),
+            "OBS and searched": lambda: compress("obs", "thorough"),
+        }
+
+    def run(self, out: Path, draws: int, budgets, wanted) -> None:
+        """Measures what is not in `out` yet."""
+        if out.exists():
+            self.rows = json.loads(out.read_text("utf-8"))[self.name]["rows"]
+        known = {(row["draw"], row["keep"], row["variant"]) for row in self.rows}
         for draw in range(draws):
-            data = self.bench.calibration(draw, self.limit)
-            start = time.perf_counter()
+            data, scores, seconds = self.bench.calibration(draw, self.limit), {}, {}
             batches = list(data.by_length().batches(self.bench.tokenizer))
-            scores = pl.importance(self.bench.model, batches, seed=draw)
-            scoring = time.perf_counter() - start
+            for way in ("fisher", "obs"):
+                start = time.perf_counter()
+                scores[way] = pl.importance(self.bench.model, batches, way, seed=draw)
+                seconds[way] = time.perf_counter() - start
             for keep in budgets:
-                for name, small, seconds in self.variants(keep, data, scores):
+                for name, make in self.variants(keep, batches, scores).items():
+                    if name not in wanted or (draw, keep, name) in known:
+                        continue
+                    start = time.perf_counter()
+                    small = make()
+                    took = time.perf_counter() - start
+                    took += seconds["obs" if name.startswith("OBS") else "fisher"]
                     row = {"draw": draw, "keep": keep, "variant": name, "n": len(data)}
-                    row |= {"seconds": seconds + scoring, **self.measure(small)}
-                    self.rows.append(row)
-                    print(json.dumps(row), flush=True)
+                    self.rows.append(row | {"seconds": took, **self.measure(small)})
+                    print(json.dumps(self.rows[-1]), flush=True)
                     found = {"base": self.base, "asked": self.counts(), "rows": self.rows}
                     out.write_text(json.dumps({self.name: found}, indent=1) + "\n", "utf-8")
 
@@ -169,6 +180,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="so many sentences, for a quick look")
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--budgets", type=float, nargs="*")
+    parser.add_argument("--variants", nargs="*", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--table", action="store_true", help="write trials.md from what is there")
     args = parser.parse_args()
@@ -176,7 +188,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if args.task:
         out = args.out or HERE / f"trials_{args.task}.json"
-        Trials(args.task, args.limit).run(out, args.draws, args.budgets or BUDGETS[args.task])
+        Trials(args.task, args.limit).run(
+            out, args.draws, args.budgets or BUDGETS[args.task], args.variants
+        )
     if args.table:
         found = {}
         for name in BUDGETS:

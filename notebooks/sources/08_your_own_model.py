@@ -183,16 +183,18 @@ print(f"validation: {before.accuracy:.1%}; guessing the commonest label: "
 #
 # ## The front
 #
-# One scoring pass for all budgets; then for each: choose, cut, repair, and, if `EPOCHS` is not 0, distil on the calibration texts. (With many budgets
+# One scoring pass for all budgets; then for each: choose, cut, repair, and, if `EPOCHS` is not 0, distil on the calibration texts. The scores
+# (`"obs"`, for Optimal Brain Surgeon) say what removing a part costs once the others have made up for it, since they will; and the repair also refits the
+# matrices that read, `inputs=True`. `pl.compress` does these four steps in one call. (With many budgets
 # or texts, this is the long part. `distill(..., folder=…)` goes on after an interruption.)
 
 # %%
-scores = pl.importance(model, batches)
+scores = pl.importance(model, batches, "obs")
 models = {"100%": model}
 for keep in BUDGETS:
     masks = pl.select(scores, model, keep_macs=keep, length=LENGTH, multiple=8,
                       rearrange=False)
-    small = pl.repair(pl.prune(model, masks), model, batches)
+    small = pl.repair(pl.prune(model, masks), model, batches, inputs=True)
     if EPOCHS:
         pl.distill(small, model, tokenizer, calibration, epochs=EPOCHS,
                    learning_rate=1e-4, progress=False)

@@ -24,9 +24,11 @@ from ..models.anatomy import head_size, layers_of
 from ..models.tasks import task_of
 from .streams import writes
 
-DAMPING = 1e-2  # of A's mean diagonal, added to its diagonal
+# Added to A's diagonal, in its mean: a share for each row and token that A is estimated from, at
+# least so much.
+DAMPING, LEAST = 0.08, 0.01
 TURNS = 96  # neurons go in so many turns; heads one by one
-ENOUGH = 8  # tokens for each row of A; of more data only every so manieth example is used for it
+ENOUGH = 8  # tokens for each row of A; of more data it is estimated from every nth example
 
 
 class Curvature:
@@ -44,10 +46,11 @@ class Curvature:
         self.examples = 0
         real = sum(int(batch["attention_mask"].sum()) for batch in batches)
         read = sum(int(self.task.reads(model, batch).sum()) for batch in batches)
-        widths = [writes(self.layers, i).dense.in_features for i in range(len(self))]
-        every = lambda tokens, width: max(1, tokens // max(1, ENOUGH * width))
-        self.steps = [every(real, width) for width in widths[:-2]]
-        self.steps += [every(read, width) for width in widths[-2:]]
+        widest = max(
+            (writes(self.layers, i).dense.in_features for i in range(len(self))), default=0
+        )
+        every = lambda tokens: max(1, tokens // max(1, ENOUGH * widest))
+        self.steps = [every(real if i < len(self) - 2 else read) for i in range(len(self))]
 
     def __len__(self) -> int:
         return 2 * len(self.layers)
@@ -102,7 +105,8 @@ class Curvature:
             if self.tokens[sublayer]:
                 gram = self.read[sublayer].cpu() / self.tokens[sublayer]
                 metric = _root(self.written[sublayer].cpu() / self.examples)
-                cost = removal_costs(gram, metric @ weight.double(), size)
+                damping = max(LEAST, DAMPING * len(gram) / self.tokens[sublayer])
+                cost = removal_costs(gram, metric @ weight.double(), size, damping)
             else:
                 cost = torch.zeros(weight.shape[1] // size)
             found[sublayer % 2].append(cost)
@@ -115,19 +119,19 @@ def _root(matrix: Tensor) -> Tensor:
     return (vectors * values.clamp_min(0).sqrt()).T
 
 
-def removal_costs(gram: Tensor, weight: Tensor, size: int) -> Tensor:
+def removal_costs(gram: Tensor, weight: Tensor, size: int, damping: float) -> Tensor:
     """What it costs to remove each part, when all cheaper ones have gone before it: (parts,).
 
     gram: A (n, n). weight: R W (r, n), with Rᵀ R = G. size: how many columns next to each other are
-    a part. The costs rise with the order of removal: a part that became cheaper than one before it
-    counts as much as that.
+    a part. damping: added to A's diagonal, as a share of its mean. The costs rise with the order of
+    removal: a part that became cheaper than one before it counts as much as that.
     """
     n = len(gram)
     left = torch.arange(n // size)  # parts that are still there
     together = max(1, len(left) // TURNS) if size == 1 else 1
     costs, most = torch.zeros(len(left)), 0.0
-    damping = DAMPING * gram.diagonal().mean().double().clamp_min(1e-12)
-    system = gram.double() + damping * torch.eye(n, dtype=torch.float64)
+    gram = gram.double()
+    system = gram + damping * gram.diagonal().mean().clamp_min(1e-12) * torch.eye(n).double()
     inverse, weight = torch.cholesky_inverse(torch.linalg.cholesky(system)), weight.double()
     while len(left):
         price = _prices(inverse, weight, size)

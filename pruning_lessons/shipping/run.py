@@ -130,7 +130,7 @@ class Run:
                 progress=self.progress,
             )
             base, dropped = search.model, search.order
-        scores = importance(base, self.batches, seed=options.seed, progress=self.progress)
+        scores = importance(base, self.batches, "obs", options.seed, self.progress)
         share = encoder_macs(base, self.length) / encoder_macs(self.whole, self.length)
         tensors = {}
         for keep in options.keep:
