@@ -20,6 +20,7 @@ from .selection import select
 from .surgery import prune
 
 ROUNDS = {"fast": 0, "thorough": 60}
+SCORED = 1024  # sentences that are enough for the scores
 REHEARSED = 512  # sentences of a rehearsal, if memory allows
 MEMORY = 2**30  # bytes for what the original gives on them
 
@@ -50,12 +51,12 @@ def compress(
 
     batches: the **calibration set**, data (texts, with labels or without) or batches of it, then
     `tokenizer` is not used; some hundred sentences at least, like those that the model will see.
-    effort: `"fast"` is `importance` by "obs", `select`, `prune`, and `repair` with inputs=True;
-    `"thorough"` first searches how much each sublayer may keep, by the divergence from `model`
-    after a refit, on up to 512 sentences (`allocation`), and takes longer. folder: a new folder,
-    in which scores and search are kept, so that the same call goes on after an interruption.
-    length, multiple: as in `select`. scores: from `importance`, if they are there; they serve
-    every budget.
+    effort: `"fast"` is `importance` by "obs" (on some 1,024 sentences from all over), `select`,
+    `prune`, and `repair` with inputs=True; `"thorough"` also searches how much each sublayer may
+    keep, by the divergence from `model` after a refit, on up to 512 sentences (`allocation`), and
+    takes longer. folder: a new folder, in which scores and search are kept, so that the same call
+    goes on after an interruption. length, multiple: as in `select`. scores: from `importance`, if
+    they are there; they serve every budget.
 
     Raises `ValueError` for a share that is none, for fewer than four batches, for a model with
     weight masks, or for a folder with other things.
@@ -110,7 +111,8 @@ def _is_batch(row) -> bool:
 
 def _scores(journal: Journal, model, batches: list[dict], seed: int, progress: bool) -> Scores:
     if "heads" not in journal.tensors:
-        found = importance(model, batches, "obs", seed=seed, progress=progress)
+        some = _spread(batches, SCORED / _sentences(batches))
+        found = importance(model, some, "obs", seed=seed, progress=progress)
         journal.tensors = {"heads": found.heads, "neurons": found.neurons, "layers": found.layers}
         journal.write(journal.tensors)
     known = journal.tensors
@@ -141,10 +143,18 @@ def _searched(
 
 
 def _some(batches: list[dict], model) -> list[dict]:
-    """Batches from all over, as many as `REHEARSED` and `MEMORY` allow, four at least."""
+    """Batches from all over, as many as `REHEARSED` and `MEMORY` allow."""
     numbers = 2 * len(layers_of(model)) * model.config.hidden_size
     tokens = sum(batch["input_ids"].numel() for batch in batches)
-    sentences = sum(len(batch["input_ids"]) for batch in batches)
-    share = max(REHEARSED / sentences, 1e-9), MEMORY / (4 * numbers * max(tokens, 1))
-    n = min(len(batches), max(4, int(min(share) * len(batches))))
+    fits = MEMORY / (4 * numbers * max(tokens, 1)) if numbers else 1.0
+    return _spread(batches, min(REHEARSED / _sentences(batches), fits))
+
+
+def _sentences(batches: list[dict]) -> int:
+    return sum(len(batch["input_ids"]) for batch in batches)
+
+
+def _spread(batches: list[dict], share: float) -> list[dict]:
+    """A share of the batches, from all over; four at least."""
+    n = min(len(batches), max(4, int(share * len(batches))))
     return [batches[i * len(batches) // n] for i in range(n)]

@@ -89,10 +89,10 @@ class Curvature:
         for (sublayer, (inner, _)), gradient in zip(seen.items(), gradients):
             where = read if sublayer >= len(self) - 2 else real
             g = gradient[where].float()  # (tokens, d)
-            self.written[sublayer] = self.written[sublayer] + g.T @ g
+            self.written[sublayer] += g.T @ g
             where = where & (places % self.steps[sublayer] == 0)[:, None]
             a = inner[where].float()  # (some tokens, n)
-            self.read[sublayer] = self.read[sublayer] + a.T @ a
+            self.read[sublayer] += a.T @ a
             self.tokens[sublayer] += len(a)
         self.examples += len(real)
 

@@ -225,3 +225,22 @@ def test_bad_arguments_are_named_before_any_work(options, message, monkeypatch):
     monkeypatch.setattr(module, "importance", lambda *a, **o: pytest.fail("worked first"))
     with pytest.raises(ValueError, match=message):
         pl.compress(model_of(3), None, **{"batches": calibration(), **options})
+
+
+def test_of_many_sentences_some_from_all_over_are_scored(monkeypatch):
+    model, data, seen = model_of(2), calibration(n=20), []
+    monkeypatch.setattr(module, "SCORED", 7 * len(data[0]["input_ids"]))
+
+    def spied(model, batches, *rest, **options):
+        seen.extend(batches)
+        return pl.importance(model, batches, *rest, **options)
+
+    monkeypatch.setattr(module, "importance", spied)
+    pl.compress(model, None, data, keep_macs=0.5)
+    places = [
+        i
+        for i, one in enumerate(data)
+        for s in seen
+        if torch.equal(one["input_ids"], s["input_ids"])
+    ]
+    assert places == [i * 20 // 7 for i in range(7)]
