@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pruning_lessons as pl
-from pruning_lessons.models.anatomy import heads_per_layer, layers_of, neurons_per_layer
+from pruning_lessons.models.anatomy import head_size, heads_per_layer, layers_of, neurons_per_layer
 from pruning_lessons.models.tasks import outputs, task_of
 from pruning_lessons.pruning import surgeon
 from pruning_lessons.pruning.streams import writes
@@ -160,3 +160,27 @@ def test_some_tokens_are_enough_for_the_gram(monkeypatch):
         )
         assert torch.allclose(once.read[i], often.read[i], rtol=1e-4, atol=1e-5)
     assert max(once.steps) > 1
+
+
+@pytest.mark.parametrize("n", [3, 300])  # few tokens for each row of A, and many
+def test_the_cheapest_part_costs_what_the_formula_says(n):
+    model, rows = tiny("xlm-roberta", "embedding"), batch("embedding", n=n)
+    curvature = Curvature(model, [rows])
+    with curvature.watched() as seen:
+        out = outputs(model, rows)
+    noise = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
+    curvature.add(seen, (noise * out).sum(), rows)
+    costs = curvature.costs()
+    for i in range(len(curvature)):
+        a = curvature.read[i].double() / curvature.tokens[i]
+        g = curvature.written[i].double() / n
+        damping = max(0.01, 0.08 * len(a) / curvature.tokens[i])
+        inverse = torch.linalg.inv(a + damping * a.diagonal().mean() * torch.eye(len(a)).double())
+        weight = writes(curvature.layers, i).dense.weight.detach().double()
+        size = 1 if i % 2 else head_size(model)
+        found = []
+        for part in range(len(a) // size):
+            p = slice(part * size, (part + 1) * size)
+            left = weight[:, p] @ torch.linalg.inv(inverse[p, p]) @ weight[:, p].T
+            found.append((g @ left).trace())
+        assert costs[i % 2][i // 2].min().item() == pytest.approx(min(found).item(), rel=1e-4)
