@@ -338,7 +338,7 @@ pl.claim("block influence is ahead of greedy at half of the points or more",
 # $$\mathcal L = T^2\; \mathrm{KL}\big(p_T \,\Vert\, q_T\big) \qquad p_T = \mathrm{softmax}(z_{\text{teacher}}/T),\quad q_T = \mathrm{softmax}(z_{\text{student}}/T)$$
 #
 # The **KL divergence**, $\sum p\log(p/q)$, is zero when both agree; $T^2$ makes up for the gradients, which shrink with $1/T^2$. `pl.distill` adds the
-# labels' cross-entropy, and the distance of hidden states: a student's layer is held against the last of the teacher's layers that it stands for. With
+# labels' cross-entropy, and the squared distance of hidden states, in units of how much the teacher's vary: a student's layer is held against the last of the teacher's layers that it stands for. With
 # layer 8 gone, the student's layer 7 answers for 7 and 8. Two steps, one removal each, with a short training after each:
 
 # %%
