@@ -116,7 +116,7 @@ chromium:
 # cost, speed, growth, XLM-R-base's size. What is done has a stamp, and run.py goes on where it was:
 # after an interruption the same command does the rest. A peer that cannot be installed keeps the
 # rows that are there. TextPruner needs an older transformers, so an environment of its own.
-BENCHMARKS := run tasks speed cost base_size
+BENCHMARKS := run tasks distil speed cost base_size
 STAMPS     := build/benchmarks
 PEER       := .venv-textpruner
 

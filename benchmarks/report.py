@@ -35,6 +35,7 @@ PAGES = """\
 - [speed.md](speed.md): milliseconds of all runtimes and both sizes, the factors, right answers.
 - [base_size.md](base_size.md): seconds and memory of every stage at XLM-R-base's size, 250,002 pieces included.
 - [cost.md](cost.md): how seconds and memory grow with sentences, layers and width, and how threads should wait.
+- [distil.md](distil.md): what training against the whole model wins back after the repair, and in what time.
 - [tasks.md](tasks.md): what scoring costs for other heads.
 - [trials.md](trials.md): what was tried to get here, failures too."""
 

@@ -20,6 +20,7 @@ from .selection import select
 from .surgery import prune
 
 ROUNDS = {"fast": 0, "thorough": 60}
+BATCH = 32  # sentences, where data are given
 SCORED = 1024  # sentences that are enough for the scores
 REHEARSED = 512  # sentences of a rehearsal, if memory allows
 MEMORY = 2**30  # bytes for what the original gives on them
@@ -97,12 +98,15 @@ def compress(
 
 
 def _batches(model, tokenizer, batches) -> list[dict]:
-    """Batches as they are, or made from data, of sentences of like length."""
+    """Batches as they are, or made from data, of sentences of like length, eight or more of them if
+    there are as many sentences.
+    """
     if not hasattr(batches, "by_length"):
         batches = list(batches) if isinstance(batches, Iterable) else batches
         if not isinstance(batches, list) or not batches or _is_batch(batches[0]):
             return as_batches(model, batches)
-    return list(fitting(batches, model, "batches").by_length().batches(tokenizer))
+    data = fitting(batches, model, "batches").by_length()
+    return list(data.batches(tokenizer, max(1, min(BATCH, len(data) // 8))))
 
 
 def _is_batch(row) -> bool:

@@ -244,3 +244,11 @@ def test_of_many_sentences_some_from_all_over_are_scored(monkeypatch):
         if torch.equal(one["input_ids"], s["input_ids"])
     ]
     assert places == [i * 20 // 7 for i in range(7)]
+
+
+def test_few_texts_make_small_batches():
+    model, texts = model_of(2), ["turn on the light", "it is cold", "play music", "off"]
+    small = pl.compress(model, small_tokenizer(), pl.Texts(texts), keep_macs=0.5)
+    assert pl.encoder_macs(small) <= 0.5 * pl.encoder_macs(model)
+    with pytest.raises(ValueError, match="batches: are 3, must be at least 4"):
+        pl.compress(model, small_tokenizer(), pl.Texts(texts[:3]), keep_macs=0.5)

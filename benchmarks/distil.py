@@ -1,0 +1,142 @@
+"""What distillation wins back after the repair, and in what time, without labels and with.
+
+    .venv/bin/python benchmarks/distil.py            writes distil.json and distil.md
+    .venv/bin/python benchmarks/distil.py --quick
+
+From what `compress` gives: straight to the budget, or in two stages, distilled half of the time at
+twice the budget and then cut again. The whole model is the teacher; validation picks the epoch, the
+test sentences are looked at once. Rows that are there are not measured again.
+"""
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from report import add_out, folder, table
+from trials import Embedder, Intents
+
+import pruning_lessons as pl
+
+KEEPS = {"intents": (0.33, 0.15), "embedder": (0.5, 0.33)}
+EPOCHS = {"intents": 8, "embedder": 8}
+RATE = {"intents": 3e-4, "embedder": 3e-4}
+STAGES = ("repaired", "distilled", "distilled in two stages")
+
+
+class Distillation:
+    """One task: its data, the whole model, and ways to a smaller one."""
+
+    def __init__(self, name: str, quick: bool):
+        self.name, self.quick = name, quick
+        self.task = {"intents": Intents, "embedder": Embedder}[name](64 if quick else None)
+        few = 64 if quick else None
+        if name == "intents":
+            self.data = pl.load_intents("train", limit=few)
+            self.validation = pl.load_intents("validation", limit=few or 600)
+        else:
+            pairs = pl.load_parallel(split="calibration", limit=few)
+            self.data = pl.Texts(sorted({*pairs.english, *pairs.foreign}))
+            self.validation = pl.load_parallel(split="validation", limit=few or 60)
+        self.calibration = self.task.calibration(0, few)
+
+    def compressed(self, model, keep: float):
+        """`model` with a share `keep` of the whole model's MACs, repaired towards `model`."""
+        share = keep * pl.encoder_macs(self.task.model) / pl.encoder_macs(model)
+        return pl.compress(model, self.task.tokenizer, self.calibration, keep_macs=share)
+
+    def distilled(self, student, epochs: int):
+        pl.distill(
+            student,
+            self.task.model,
+            self.task.tokenizer,
+            self.data,
+            epochs=epochs,
+            learning_rate=RATE[self.name],
+            validation=self.validation,
+            progress=False,
+        )
+        return student
+
+    def made(self, keep: float, way: str):
+        epochs = 1 if self.quick else EPOCHS[self.name]
+        if way == "repaired":
+            return self.compressed(self.task.model, keep)
+        if way == "distilled":
+            return self.distilled(self.compressed(self.task.model, keep), epochs)
+        middle = min(0.9, 2 * keep)
+        first = self.distilled(self.compressed(self.task.model, middle), max(1, epochs // 2))
+        return self.distilled(self.compressed(first, keep), max(1, epochs // 2))
+
+    def row(self, keep: float, way: str) -> dict:
+        start = time.perf_counter()
+        small = self.made(keep, way)
+        seconds, scores = time.perf_counter() - start, {}
+        for kind, data in self.task.sets.items():
+            scores[kind] = pl.evaluate(small.eval(), self.task.tokenizer, data).score
+        return {"keep": keep, "way": way, "seconds": seconds, "scores": scores}
+
+    def whole(self) -> dict:
+        scores = {
+            kind: pl.evaluate(self.task.model.eval(), self.task.tokenizer, data).score
+            for kind, data in self.task.sets.items()
+        }
+        return {"keep": 1.0, "way": "whole", "seconds": 0.0, "scores": scores}
+
+
+def run(name: str, known: list[dict], quick: bool):
+    """Yields the rows of a task as they are measured."""
+    bench, done = Distillation(name, quick), {(row["keep"], row["way"]) for row in known}
+    if (1.0, "whole") not in done:
+        yield bench.whole()
+    for keep in KEEPS[name][:1] if quick else KEEPS[name]:
+        for way in STAGES:
+            if (keep, way) not in done:
+                yield bench.row(keep, way)
+
+
+def page(found: dict) -> str:
+    lines = ["# What distillation wins back", "", *__doc__.split("\n\n")[2].splitlines(), ""]
+    lines += [f"torch {torch.__version__.split('+')[0]}, {torch.get_num_threads()} threads.", ""]
+    for name, rows in found.items():
+        if not rows:
+            continue
+        kinds = list(rows[0]["scores"])
+        cells = [
+            (
+                f"{row['keep']:.0%}",
+                row["way"],
+                *(f"{row['scores'][kind]:.1%}" for kind in kinds),
+                f"{row['seconds'] / 60:.0f}",
+            )
+            for row in rows
+        ]
+        lines += [f"## {name.capitalize()}", ""]
+        lines += [table(["MACs", "model", *kinds, "minutes"], cells), ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few sentences, one budget")
+    parser.add_argument("--threads", type=int, default=2)
+    add_out(parser)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore")
+    out: Path = folder(args)
+    unfinished = out / "distil_unfinished.json"  # gone when all is there
+    found = json.loads(unfinished.read_text("utf-8")) if unfinished.exists() else {}
+    for name in KEEPS:
+        for row in run(name, found.setdefault(name, []), args.quick):
+            found[name].append(row)
+            print(json.dumps(row), flush=True)
+            unfinished.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    unfinished.replace(out / "distil.json")
+    (out / "distil.md").write_text(page(found), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
