@@ -1,11 +1,11 @@
-"""What distillation wins back after the repair, and in what time, without labels and with.
+"""What distillation wins back after the repair, and in what time.
 
     .venv/bin/python benchmarks/distil.py            writes distil.json and distil.md
     .venv/bin/python benchmarks/distil.py --quick
 
 From what `compress` gives: straight to the budget, or in two stages, distilled half of the time at
 twice the budget and then cut again. The whole model is the teacher; validation picks the epoch, the
-test sentences are looked at once. Rows that are there are not measured again.
+test sentences are looked at once. After an interruption the same command goes on.
 """
 
 import argparse
