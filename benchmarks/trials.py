@@ -7,7 +7,8 @@
 Every draw, budget and variant is measured on the same sentences, so differences are paired.
 Intents: training sentences calibrate, and their labels score. Embedder: sentences of ten languages
 calibrate, without labels; retrieval is measured in the others, too. Divergences are of every third
-batch of these sentences.
+batch of these sentences. "Fisher" refits the output matrices alone, "OBS" is `compress`, fast, with
+all sentences scored, "and searched" is its thorough setting.
 """
 
 import argparse
