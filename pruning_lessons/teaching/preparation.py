@@ -65,7 +65,6 @@ def prepare(
                 learning_rate,
                 folder=begun / hashlib.sha256(settings.encode()).hexdigest()[:16],
                 progress=progress,
-                validation=load_intents("validation", limit=500),
             )
             save(model, tokenizer, folder)
         shutil.rmtree(begun, ignore_errors=True)
