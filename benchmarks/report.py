@@ -297,7 +297,10 @@ def write(out: Path, results: Path | None = None) -> None:
     """README.md in this folder, of what lies there."""
     file = out / "speed.json"
     of_speed = json.loads(file.read_text("utf-8")) if file.exists() else None
-    found = json.loads((results or out / "results.json").read_text("utf-8"))
+    results = results or out / "results.json"
+    found = json.loads(results.read_text("utf-8"))
+    if "rows" not in found:
+        raise SystemExit(f"{results}: is of an older layout, must be what run.py writes: run it")
     text = page(found, of_speed, (out / "cost.png").exists())
     (out / "README.md").write_text(text, encoding="utf-8")
 
