@@ -30,7 +30,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=300
 # a learner's record of progress.
 GUARD := PYTHONPATH=$(CURDIR)/tests/guard PRUNING_LESSONS_PROGRESS=off
 
-.PHONY: lab test lint test-package test-notebooks test-browser test-all faults kit notebooks benchmark env chromium clean
+.PHONY: lab test lint test-package test-notebooks test-browser test-all faults kit notebooks site benchmark env chromium clean
 
 lab: $(VENV)/.lab
 	$(BIN)/jupyter lab $(LAB_OFFLINE) --ServerApp.root_dir=notebooks $(LAB_ARGS)
@@ -74,6 +74,10 @@ kit: $(VENV)/.test
 # Makes the notebooks from notebooks/sources and runs them.
 notebooks: $(VENV)/.test
 	$(BIN)/python scripts/build_notebooks.py $(LESSONS)
+
+# The course as a static site in site/, from the notebooks as they are; nothing is run.
+site: $(VENV)/.test
+	$(BIN)/python scripts/make_site.py
 
 env: $(VENV)/.test
 
@@ -134,4 +138,4 @@ benchmark: $(VENV)/.test
 	@rm -rf $(STAMPS)
 
 clean:
-	rm -rf $(VENV) .venv-textpruner artefacts dist kit *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-textpruner artefacts dist kit site *.egg-info .pytest_cache .hypothesis

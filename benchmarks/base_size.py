@@ -36,7 +36,7 @@ KEEP, LENGTH = 0.3, 24  # share of the encoder's MACs, tokens
 SCORED, CALIBRATION, ANSWERED, TEXTS, TRAINED = 64, 64, 16, 120, 16  # sentences
 EPOCHS = 3  # of one step each, in the training of two processes
 LIMIT = 6.0  # GiB
-LESSON = "08_your_own_model.py"
+LESSON = "10_your_own_model.py"
 LESSON_SETTINGS = {"BUDGETS": f"({KEEP},)", "CALIBRATION": 40, "THREADS": 1}
 WORKERS = 2
 NUMBERS = ("cpu", "seconds", "meanwhile", "peak")
@@ -357,7 +357,7 @@ NAMES = {
     "quantize_small": "quantize_onnx, pruned",
     "answers_small": "OnnxModel, pruned",
     "command": "`python -m pruning_lessons`, all of it",
-    "lesson": "lesson 08, all of it",
+    "lesson": "lesson 10, all of it",
     "one_process": "importance, fine_tune: one process",
     "torchrun": "importance, fine_tune: torchrun, each of two",
 }

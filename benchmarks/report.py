@@ -251,7 +251,7 @@ def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
         "## The front",
         f"The intents classifier; the whole model has right: {asked('intents')}. The trained languages calibrate, and their labels score; of the\n"
         "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, cut, refit) and its thorough one (with the search for\n"
-        "what each sublayer keeps); seconds for all of it.",
+        "what each sublayer keeps); seconds of the processor for all of it, on two quiet cores about twice the clock's.",
     ]
     if own["intents"].rows:
         parts += [
@@ -274,7 +274,7 @@ def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
         else missing,
         "## Beside others",
         "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share of MACs that the method really kept, bold where that is\n"
-        "over the budget; seconds on average.",
+        "over the budget; seconds of the processor on average.",
         beside(first) if first.of(method=THOROUGH).rows else missing,
         NOTES + "\n" + reasons(first),
         "## Speed, and what it is made of",

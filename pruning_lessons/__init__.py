@@ -47,8 +47,12 @@ _LATER = {
     "show_heads": ".teaching.attention",
     "show_model": ".teaching.attention",
     "check_environment": ".teaching.environment",
+    "catch_up": ".teaching.exercises",
+    "challenge": ".teaching.challenges",
     "check": ".teaching.exercises",
     "claim": ".teaching.exercises",
+    "explore": ".teaching.explore",
+    "figures": ".teaching",
     "progress": ".teaching.progress",
     "quiz": ".teaching.quiz",
     "OnnxClassifier": ".shipping.onnx_model",
@@ -116,6 +120,8 @@ __all__ = [
 
 
 def __getattr__(name: str):
+    if name == "figures":
+        return import_module(".teaching.figures", __name__)
     if name in _LATER:
         return getattr(import_module(_LATER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,7 +5,9 @@ With --text a notebook whose code is as before keeps its outputs and is not run 
 
 A source holds exercise and solution. What stands between `# solution` and `# end` in a function
 becomes `return ...` in the learner's notebook (notebooks/), and stays in the solved one
-(notebooks/solutions/).
+(notebooks/solutions/). What all lessons have in common is added here: the launch links beneath the
+title (once the repository has an address), the minutes where `{minutes, 2 computing}` stands, and
+before the cell tagged `setup` the folded one that installs the package.
 """
 
 import os
@@ -14,13 +16,29 @@ import sys
 from pathlib import Path
 
 import jupytext
+import minutes
 import nbformat
+import set_address
 from nbclient import NotebookClient
 
 os.environ["PRUNING_LESSONS_PROGRESS"] = "off"  # what a learner has done is not the course's
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end\n?", re.M | re.S)
+INSTALL = """#@title Installs the course where it is missing, as on Colab
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec("pruning_lessons") is None:
+    folders = Path.cwd().resolve().parents
+    clone = next((p for p in folders if (p / "pyproject.toml").exists()), None)
+    source = clone.as_uri() if clone else "git+https://github.com/ADDRESS"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
+                    f"pruning-lessons[views,train,export] @ {source}"], check=True)
+    importlib.invalidate_caches()"""
+FOLDED = {"tags": ["install"], "jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
 def read_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
@@ -30,8 +48,18 @@ def read_source(source: Path, solved: bool = False) -> nbformat.NotebookNode:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
     }
+    head = notebook.cells[0]
+    title, _, rest = head.source.partition("\n\n")
+    rest = minutes.PLACE.sub(minutes.said(notebook, source.stem[:2]), rest)
+    links = set_address.launch_links(set_address.address(), source.stem)
+    head.source = "\n\n".join(part.strip() for part in (title, links, rest) if part)
+    first = next(i for i, c in enumerate(notebook.cells) if "setup" in c.metadata.get("tags", ()))
+    install = INSTALL.replace("ADDRESS", set_address.address())
+    notebook.cells.insert(first, nbformat.v4.new_code_cell(install, metadata=FOLDED))
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i:02d}"
+        if solved:  # one folder further down
+            cell.source = cell.source.replace("](glossary.md", "](../glossary.md")
         if cell.cell_type == "code":
             kept = re.sub(r"^ *# (solution|end)\n?", "", cell.source, flags=re.M)
             cell.source = (
@@ -53,7 +81,10 @@ def versions(source: Path) -> list:
 def keep_outputs(notebook, old) -> bool:
     """Take the outputs of a notebook that was run, if its code is the same."""
     code = lambda n: [cell for cell in n.cells if cell.cell_type == "code"]
-    if old is None or [c.source for c in code(old)] != [c.source for c in code(notebook)]:
+    said = lambda n: [
+        cell.source for cell in code(n) if "install" not in cell.metadata.get("tags", ())
+    ]
+    if old is None or said(old) != said(notebook):
         return False
     for mine, theirs in zip(code(notebook), code(old)):
         mine.outputs, mine.execution_count = theirs.outputs, theirs.execution_count

@@ -1,13 +1,16 @@
-"""Compute once what lesson 07 shows and is too long for a lesson: `python
-scripts/sweep_combined.py` (about half an hour).
+"""Compute once what lesson 09 shows and is too long for a lesson: `python
+scripts/sweep_combined.py` (about half an hour; `--quick` tries it in a few minutes and writes to
+artefacts).
 
-Every point: heads and neurons under one budget of MACs, with or without dropping layers first
-(validation decides), repaired, distilled on 10,000 sentences three times over, then ONNX and int8.
-Students are kept in artefacts/combined, so that a second run measures them again and trains
-nothing. Writes pruning_lessons/assets/sweeps/combined.json.
+Every point: a share of the MACs by `compress`, with or without dropping layers first (validation
+decides), distilled on 10,000 sentences three times over, then ONNX and int8; beside them one model
+for each kind of part that is cut alone. Students are kept in artefacts/combined, so that a second
+run measures them again and trains nothing. Writes pruning_lessons/assets/sweeps/combined.json.
 """
 
+import argparse
 import json
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -17,198 +20,186 @@ import torch
 import pruning_lessons as pl
 
 OUT = Path(pl.__file__).parent / "assets" / "sweeps" / "combined.json"
-KEPT = Path(__file__).resolve().parent.parent / "artefacts" / "combined"
+KEPT = Path(__file__).resolve().parent.parent / "artefacts"
 BUDGETS, DROPS = (0.5, 0.33, 0.25), (0, 3)
-NEARLY = (
-    0.02  # so much less on validation, after repair, and fewer layers are taken: they are faster
-)
-TEST, ZERO_SHOT, VALIDATION = (
-    pl.load_intents(*split)
-    for split in (
-        ("test", None, 1500, 0),
-        ("zero_shot", None, 1000, 0),
-        ("validation", None, 600, 0),
-    )
-)
+NEARLY = 0.02  # of accuracy: so much less after repair, and fewer layers are taken, as faster ones
+RATE = 3e-4
+KINDS = ("torch", "ONNX", "ONNX int8")
 
 
-def accuracies(model, tokenizer) -> dict:
-    sets = {"validation": VALIDATION, "test": TEST, "zero_shot": ZERO_SHOT}
-    return {name: pl.evaluate(model, tokenizer, data).accuracy for name, data in sets.items()}
+class Sweep:
+    """The model, its sentences, and where students are kept."""
 
-
-def folder_megabytes(file: Path) -> float:
-    return file.stat().st_size / 1e6
-
-
-def candidates(model, tokenizer, batches: list[dict]):
-    """For each number of dropped layers: a repaired model and its scores."""
-    for drop in DROPS:
-        less = pl.prune(
-            model,
-            pl.layer_masks(model, pl.layers_to_drop(model, drop, "block_influence", batches[:16])),
-        )
-        yield drop, less, pl.importance(less, batches)
-
-
-def make_student(keep: float, starts: list, model, tokenizer, batches: list[dict], whole: float):
-    """(student, what is known of it): choose, cut, repair, distil; found again if it was made
-    before.
-    """
-    place = KEPT / f"{keep:.0%}".strip("%")
-    if (place / "point.json").is_file():
-        return pl.load(place / "student")[0], json.loads((place / "point.json").read_text())
-    began, tried = time.perf_counter(), {}
-    for drop, less, scores in starts:
-        share = keep * whole / pl.encoder_macs(less)
-        if share <= 1:
-            masks = pl.select(scores, less, keep_macs=share, rearrange=False, multiple=8)
-            cut = pl.repair(pl.prune(less, masks), model, batches)
-            tried[drop] = pl.evaluate(cut, tokenizer, VALIDATION).accuracy, cut
-    best = max(accuracy for accuracy, _ in tried.values())
-    drop = max(drop for drop, (accuracy, _) in tried.items() if accuracy >= best - NEARLY)
-    student = tried[drop][1]
-    point = {
-        "keep": keep,
-        "drop": drop,
-        "macs": pl.encoder_macs(student) / whole,
-        "repaired": accuracies(student, tokenizer),
-        "validation": {str(d): a for d, (a, _) in tried.items()},
-    }
-    print(point, flush=True)
-    training = pl.distill(
-        student,
-        model,
-        tokenizer,
-        pl.load_intents("train", limit=10_000, seed=1),
-        epochs=3,
-        learning_rate=1e-4,
-        validation=VALIDATION,
-        folder=place / "training",
-        progress=False,
-    )
-    point |= {
-        "distilled": accuracies(student, tokenizer),
-        "seconds_distilling": training.seconds,
-        "steps": training.steps,
-        "seconds": time.perf_counter() - began,
-    }
-    print(point, flush=True)
-    pl.save(student, tokenizer, place / "student")
-    (place / "point.json").write_text(json.dumps(point))
-    return student, point
-
-
-def others(model, tokenizer, batches: list[dict]):
-    """(name, model): what the lessons before this one made, each as good as its lesson can."""
-    L, H = pl.Masks.keep_all(model).heads.shape
-    N = pl.Masks.keep_all(model).neurons.shape[1]
-    scores = pl.importance(model, batches)
-    layers = json.loads(OUT.with_name("layers.json").read_text())
-    repaired = lambda masks: pl.repair(pl.prune(model, masks), model, batches)
-    yield "00: half, at random", pl.prune(model, pl.random_masks(model, 0.5, seed=0))
-    yield (
-        "03: half of the weights zero",
-        pl.prune_weights(model, 0.5, method="wanda", batches=batches[:8], permanent=True),
-    )
-    yield (
-        "04: 40% of the neurons, repaired",
-        repaired(pl.select(scores, model, keep_neurons=round(0.4 * N) * L)),
-    )
-    yield (
-        "05: a third of the heads, repaired",
-        repaired(pl.select(scores, model, keep_heads=L * H // 3)),
-    )
-    yield (
-        "06: 8 of 12 layers, repaired",
-        repaired(pl.layer_masks(model, layers["greedy"]["order"][:4])),
-    )
-
-
-def main():
-    torch.set_num_threads(2)
-    model, tokenizer = pl.load()
-    batches = list(pl.load_intents("train", limit=1024, seed=0).by_length().batches(tokenizer))
-    whole, starts = pl.encoder_macs(model), list(candidates(model, tokenizer, batches))
-    made = {keep: make_student(keep, starts, model, tokenizer, batches, whole) for keep in BUDGETS}
-    students = {f"{keep:.0%}": student for keep, (student, _) in made.items()}
-    found = [point for _, point in made.values()]
-    began, trained = time.perf_counter(), sum(point["seconds"] for point in found)
-    course = dict(others(model, tokenizer, batches))
-    with tempfile.TemporaryDirectory() as folder:
-        onnx, folder = {}, Path(folder)
-        for name, m in {"100%": model, **students}.items():
-            place = pl.quantize_onnx(pl.export_onnx(m, tokenizer, folder / name.strip("%"))).parent
-            for kind, quantized in (("ONNX", False), ("ONNX int8", True)):
-                onnx[f"{name} {kind}"] = pl.OnnxModel(place, quantized=quantized, threads=2)
-                row = next((p for p in found if f"{p['keep']:.0%}" == name), None)
-                entry = {
-                    "megabytes": folder_megabytes(
-                        place / ("model-int8.onnx" if quantized else "model.onnx")
-                    ),
-                    **accuracies(onnx[f"{name} {kind}"], None),
-                }
-                (
-                    row
-                    if row is not None
-                    else found.insert(
-                        0,
-                        {
-                            "keep": 1.0,
-                            "drop": 0,
-                            "macs": 1.0,
-                            "distilled": accuracies(model, tokenizer),
-                        },
-                    )
-                    or found[0]
-                )[kind] = entry
-                print(name, kind, entry, flush=True)
-        timed = (
-            {f"{name} torch": m for name, m in {"100%": model, **students}.items()} | onnx | course
-        )
-        times = {
-            batch: pl.latency(timed, batch_size=batch, threads=2, repeats=repeats).median
-            for batch, repeats in ((1, 60), (32, 12))
+    def __init__(self, quick: bool):
+        few = lambda n: n // 8 if quick else n
+        self.model, self.tokenizer = pl.load()
+        self.whole = pl.encoder_macs(self.model)
+        self.sets = {
+            name: pl.load_intents(name, limit=few(n), seed=0)
+            for name, n in (("validation", 600), ("test", 1500), ("zero_shot", 1000))
         }
-    for point in found:
-        for kind in ("torch", "ONNX", "ONNX int8"):
-            point.setdefault(kind, {})["ms"] = {
-                str(batch): ms[f"{point['keep']:.0%} {kind}"] for batch, ms in times.items()
-            }
-    sizes = {"100%": model, **students}
-    for point in found:
-        m = sizes[f"{point['keep']:.0%}"]
-        point["torch"] |= {"megabytes": pl.summary(m).bytes / 1e6, **accuracies(m, tokenizer)}
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(
-        json.dumps(
-            {
-                "command": "python scripts/sweep_combined.py",
-                "date": time.strftime("%Y-%m-%d"),
-                "torch": torch.__version__.split("+")[0],
-                "threads": 2,
-                "seconds": trained + time.perf_counter() - began,
-                "others": [
-                    {
-                        "name": name,
-                        "macs": pl.encoder_macs(m) / whole,
-                        **accuracies(m, tokenizer),
-                        "ms": {str(batch): ms[name] for batch, ms in times.items()},
-                    }
-                    for name, m in course.items()
-                ],
-                "sentences": {
-                    "validation": len(VALIDATION),
-                    "test": len(TEST),
-                    "zero_shot": len(ZERO_SHOT),
-                },
-                "points": found,
-            },
-            indent=1,
+        calibration = pl.load_intents("train", limit=few(2048), seed=0).by_length()
+        self.batches = list(calibration.batches(self.tokenizer))
+        self.lessons = pl.load_intents("train", limit=320 if quick else 10_000, seed=1)
+        self.epochs = 1 if quick else 3
+        self.kept = KEPT / ("combined-quick" if quick else "combined")
+        self.out = self.kept / "combined.json" if quick else OUT
+        if quick:
+            shutil.rmtree(self.kept, ignore_errors=True)
+
+    def accuracies(self, model) -> dict:
+        score = lambda data: pl.evaluate(model, self.tokenizer, data).accuracy
+        return {name: score(data) for name, data in self.sets.items()}
+
+    def starts(self) -> dict:
+        """For each number of dropped layers, a model without them, repaired."""
+        found = {}
+        for drop in DROPS:
+            rule = "block_influence"
+            gone = pl.layers_to_drop(self.model, drop, rule, self.batches[:16])
+            found[drop] = self.repaired(pl.layer_masks(self.model, gone)) if drop else self.model
+        return found
+
+    def repaired(self, masks):
+        pruned = pl.prune(self.model, masks)
+        return pl.repair(pruned, self.model, self.batches, inputs=True)
+
+    def student(self, keep: float, starts: dict, scores: dict):
+        """(student, what is known of it): compress, distil; found again if it was made before."""
+        place = self.kept / f"{100 * keep:.0f}"
+        if (place / "point.json").is_file():
+            return pl.load(place / "student")[0], json.loads((place / "point.json").read_text())
+        began, tried = time.perf_counter(), {}
+        for drop, start in starts.items():
+            share = keep * self.whole / pl.encoder_macs(start)
+            if share <= 1:
+                tried[drop] = pl.compress(
+                    start,
+                    self.tokenizer,
+                    self.batches,
+                    keep_macs=share,
+                    multiple=8,
+                    scores=scores[drop],
+                )
+        validated = {drop: self.accuracies(m)["validation"] for drop, m in tried.items()}
+        drop = max(d for d, a in validated.items() if a >= max(validated.values()) - NEARLY)
+        student = tried[drop]
+        point = {
+            "keep": keep,
+            "drop": drop,
+            "macs": pl.encoder_macs(student) / self.whole,
+            "repaired": self.accuracies(student),
+            "validation": {str(d): a for d, a in validated.items()},
+        }
+        print(point, flush=True)
+        training = pl.distill(
+            student,
+            self.model,
+            self.tokenizer,
+            self.lessons,
+            epochs=self.epochs,
+            learning_rate=RATE,
+            validation=self.sets["validation"],
+            folder=place / "training",
+            progress=False,
         )
-        + "\n"
-    )
+        point |= {
+            "distilled": self.accuracies(student),
+            "seconds_distilling": training.seconds,
+            "steps": training.steps,
+            "seconds": time.perf_counter() - began,
+        }
+        print(point, flush=True)
+        pl.save(student, self.tokenizer, place / "student")
+        (place / "point.json").write_text(json.dumps(point))
+        return student, point
+
+    def others(self):
+        """(name, model): one kind of part cut alone, as good as its lesson can."""
+        L, H = pl.Masks.keep_all(self.model).heads.shape
+        N = pl.Masks.keep_all(self.model).neurons.shape[1]
+        scores = pl.importance(self.model, self.batches, "obs")
+        gone = pl.layers_to_drop(self.model, 4, "block_influence", self.batches[:16])
+        choose = lambda **count: pl.select(scores, self.model, **count)
+        yield "00: half, at random", pl.prune(self.model, pl.random_masks(self.model, 0.5, seed=0))
+        yield (
+            "03: half of the weights zero",
+            pl.prune_weights(
+                self.model, 0.5, method="wanda", batches=self.batches[:8], permanent=True
+            ),
+        )
+        neurons, heads = round(0.4 * N) * L, L * H // 3
+        yield "05: 40% of the neurons, repaired", self.repaired(choose(keep_neurons=neurons))
+        yield "06: a third of the heads, repaired", self.repaired(choose(keep_heads=heads))
+        yield "07: 8 of 12 layers, repaired", self.repaired(pl.layer_masks(self.model, gone))
+
+
+def forms(sweep: Sweep, models: dict[float, object], folder: Path) -> dict:
+    """{(share, kind): model} of each model in PyTorch, ONNX and int8."""
+    found = {}
+    for keep, model in models.items():
+        place = folder / f"{100 * keep:.0f}"
+        pl.quantize_onnx(pl.export_onnx(model, sweep.tokenizer, place))
+        found[keep, "torch"] = model
+        for kind, quantized in (("ONNX", False), ("ONNX int8", True)):
+            found[keep, kind] = pl.OnnxModel(place, quantized=quantized, threads=2)
+    return found
+
+
+def megabytes(model) -> float:
+    return (model.file.stat().st_size if hasattr(model, "file") else pl.summary(model).bytes) / 1e6
+
+
+def main(quick: bool):
+    torch.set_num_threads(2)
+    sweep = Sweep(quick)
+    starts = sweep.starts()
+    scores = {drop: pl.importance(m, sweep.batches, "obs") for drop, m in starts.items()}
+    made = {keep: sweep.student(keep, starts, scores) for keep in BUDGETS}
+    began, trained = time.perf_counter(), sum(point["seconds"] for _, point in made.values())
+    models = {1.0: sweep.model} | {keep: student for keep, (student, _) in made.items()}
+    first = {"keep": 1.0, "drop": 0, "macs": 1.0, "distilled": sweep.accuracies(sweep.model)}
+    points = {1.0: first} | {keep: point for keep, (_, point) in made.items()}
+    course = dict(sweep.others())
+    with tempfile.TemporaryDirectory() as folder:
+        timed = forms(sweep, models, Path(folder)) | course
+        ms = {
+            str(batch): pl.latency(timed, batch_size=batch, threads=2, repeats=repeats).median
+            for batch, repeats in ((1, 8 if quick else 60), (32, 2 if quick else 12))
+        }
+        for keep, point in points.items():
+            for kind in KINDS:
+                one = timed[keep, kind]
+                point[kind] = {
+                    "megabytes": megabytes(one),
+                    **sweep.accuracies(one),
+                    "ms": {batch: median[keep, kind] for batch, median in ms.items()},
+                }
+                print(keep, kind, point[kind], flush=True)
+    found = {
+        "command": "python scripts/sweep_combined.py",
+        "date": time.strftime("%Y-%m-%d"),
+        "torch": torch.__version__.split("+")[0],
+        "threads": 2,
+        "seconds": trained + time.perf_counter() - began,
+        "others": [
+            {
+                "name": name,
+                "macs": pl.encoder_macs(m) / sweep.whole,
+                **sweep.accuracies(m),
+                "ms": {batch: median[name] for batch, median in ms.items()},
+            }
+            for name, m in course.items()
+        ],
+        "sentences": {name: len(data) for name, data in sweep.sets.items()},
+        "points": list(points.values()),
+    }
+    sweep.out.parent.mkdir(parents=True, exist_ok=True)
+    sweep.out.write_text(json.dumps(found, indent=1) + "\n")
+    print("written:", sweep.out)
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few sentences, to try it")
+    main(parser.parse_args().quick)

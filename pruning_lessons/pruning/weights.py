@@ -14,7 +14,7 @@ from ..models.batches import as_batches
 from ..models.checks import arguments, finite_weights, one_of, seed, share, whole_number
 from ..models.state import at_rest
 
-SCOPES = ("global", "layer", "matrix")
+SCOPES = ("global", "layer", "matrix", "row")
 METHODS = ("magnitude", "wanda", "random")
 
 
@@ -36,8 +36,8 @@ def prune_weights(
 
     sparsity: the share (0 to 1) that becomes zero, exactly round(share · weights) in each group
     that is ranked together. scope: such a group is all matrices (`"global"`), those of one layer,
-    or one matrix. pattern: (N, M) keeps N of every M neighbours in a row, in place of sparsity and
-    scope (2:4 in Mishra et al. 2021). method:
+    one matrix, or one of its rows. pattern: (N, M) keeps N of every M neighbours in a row, in place
+    of sparsity and scope (2:4 in Mishra et al. 2021). method:
 
     - `magnitude`: |W_ij|
     - `wanda`: |W_ij|·‖X_j‖₂, with X_j the input's column over the real tokens of `batches`, ranked

@@ -11,7 +11,8 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,9 @@ SCRIPTS = ASSETS / "js"
 REMOVED = " An empty map is a removed head."
 WIDEST = 16  # characters of a token in a view
 MOST = 128  # tokens in a view
+TALLEST = 560  # pixels of a frame: what a projector shows beside the code; the rest is scrolled
+ZOOM = 0.85  # of the model view, which is 970 pixels wide
+WIDE, HIGH, DOTS = 8.4, 5.2, 150  # inches of the static picture, dots to an inch
 # Nothing is fetched, whatever runs in the frame.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 PARAMETERS = "const params = "  # what BertViz's script begins its data with
@@ -124,22 +128,38 @@ def _shown(tokenizer, encoded, texts: tuple[str, str | None]) -> list[str]:
 
 
 class View:
-    """A picture for a notebook: an interactive part, a static one beside it, words for both."""
+    """A picture for a notebook: an interactive part, a static one for readers where no script runs,
+    words for both.
 
-    def __init__(self, interactive: str, picture: bytes, text: str):
-        self.interactive, self.picture, self.text = interactive, picture, text
+    Where a page shows the frame it also obeys the style that hides the static picture; where it
+    takes both out, as JupyterLab does in a notebook that is not trusted and as GitHub does, the
+    picture is there.
+    """
+
+    def __init__(self, interactive: str, picture: bytes, text: str, note: str = ""):
+        """text: what the picture shows; note: what is to be said of both parts."""
+        self.interactive, self.picture, self.text, self.note = interactive, picture, text, note
 
     def _repr_html_(self) -> str:
         image = base64.b64encode(self.picture).decode()
         said = in_html(self.text, len(self.text))
+        name = f"pruning-lessons-static-{zlib.crc32(self.picture + self.interactive.encode()):08x}"
+        hide = f"<style>.{name}{{display:none}}</style>" if self.interactive else ""
+        note = f"<p>{in_html(self.note, len(self.note))}</p>" if self.note else ""
         return (
-            f"<div {NO_FORMULAS}>{self.interactive}<figure>"
-            f'<img src="data:image/png;base64,{image}" alt="{said}" style="max-width:100%">'
-            f"<figcaption>{said}</figcaption></figure></div>"
+            f'<div {NO_FORMULAS}>{self.interactive}{hide}<div class="{name}">'
+            f'<img src="data:image/png;base64,{image}" alt="{said}" '
+            f'width="{_width(self.picture)}" style="max-width:100%;height:auto">'
+            f"<p>{said}</p></div>{note}</div>"
         )
 
     def __repr__(self) -> str:
-        return self.text
+        return f"{self.text} {self.note}".strip()
+
+
+def _width(png: bytes) -> int:
+    """Pixels on the page, of 100 to an inch."""
+    return round(int.from_bytes(png[16:20], "big") * 100 / DOTS)
 
 
 def show_heads(
@@ -149,44 +169,68 @@ def show_heads(
     pair: str | None = None,
     layer: int = 0,
     max_tokens: int = 48,
+    heads: Sequence[int] | None = None,
 ) -> View:
-    """BertViz's head view: lines from each token to those it looks at, one colour a head; choose
-    layers in the menu.
+    """BertViz's head view: lines from each token to those it looks at; choose layers in the menu,
+    heads by their squares, and rest the pointer on a token to see its lines alone.
 
-    Beside it a static picture of `layer`'s heads. Needs no network. Of a longer text the first
-    `max_tokens` are shown (at most 128), of a pair as many of each as there is room for: a view
-    grows with their square. Raises what `attention_maps` raises, and `ValueError` for a layer that
-    the model does not have.
+    heads: those that are switched on when it opens, all unless given. Where no script runs there is
+    a static picture of them, or of as many as can be read. Needs no network. Of a longer text the
+    first `max_tokens` are shown (at most 128), of a pair as many of each as there is room for: a
+    view grows with their square. Raises what `attention_maps` raises, and `ValueError` for a layer
+    or a head that the model does not have.
     """
     found = _maps_of(model, tokenizer, sentence, pair, max_tokens)
     if isinstance(layer, bool) or layer not in range(len(found.maps)):
         raise NothingToShow(f"layer: is {layer!r}, must be from 0 to {len(found.maps) - 1}")
+    maps = found.maps[layer][0]
+    chosen = _chosen(heads, len(maps))
     from bertviz import head_view
 
-    heads = found.maps[layer][0]
     labels, families, key = labels_for(found.tokens)
+    shape = _shape(len(chosen), len(labels))
+    drawn = chosen[: shape[0] * shape[1]]
+    which = f"{len(maps)} heads" if heads is None else f"{_named(chosen)} of {len(maps)}"
     text = (
-        f"Layer {layer}, {len(heads)} heads on {_quoted(sentence, pair)}. Row: the token that "
+        f"Layer {layer}, {which} on {_quoted(sentence, pair)}. Row: the token that "
         f"looks; column: the token it looks at; darker is more."
-        f"{REMOVED if any(not h.any() for h in heads) else ''}{found.note}"
+        f"{REMOVED if any(not maps[i].any() for i in chosen) else ''}"
     )
+    if len(drawn) < len(chosen):
+        text += f" The static picture has {_named(drawn)}; heads=[…] chooses others."
     if key:
         named = ", ".join(f"{number} is “{token}”" for number, token in key.items())
         text += f" Tokens in a script that the picture has no font for: {named}."
-    return View(
-        _iframe(_page(head_view, found, layer=layer), 130 + 23 * len(found.tokens)),
-        _grid(heads, labels, families, f"layer {layer}"),
-        text,
-    )
+    page = _page(head_view, found, layer=layer, heads=None if heads is None else chosen)
+    height = min(TALLEST, 70 + 23 * len(found.tokens))
+    picture = _grid(maps[drawn], labels, families, f"layer {layer}", drawn)
+    return View(_iframe(page, height), picture, text, found.note)
+
+
+def _chosen(heads: Sequence[int] | None, count: int) -> list[int]:
+    if heads is None:
+        return list(range(count))
+    try:
+        chosen = sorted({int(head) for head in heads if not isinstance(head, bool)})
+    except (TypeError, ValueError):
+        chosen = []
+    if not chosen or chosen[0] < 0 or chosen[-1] >= count:
+        raise NothingToShow(f"heads: is {heads!r}, must be some of 0 to {count - 1}, as in [0, 3]")
+    return chosen
+
+
+def _named(heads: list[int]) -> str:
+    return f"head{'s' * (len(heads) > 1)} {', '.join(map(str, heads))}"
 
 
 def show_model(
     model, tokenizer, sentence: str, pair: str | None = None, max_tokens: int = 32
 ) -> View:
-    """BertViz's model view: every head of every layer at a glance; click one to enlarge it.
+    """BertViz's model view: every head of every layer at a glance, a colour for each layer; click
+    one to enlarge it, and once more to put it away.
 
-    Beside it a static picture: one row a layer, one column a head. Needs no network. Longer texts
-    are shown as by `show_heads`. Raises what `attention_maps` raises.
+    Where no script runs there is a static picture: one row per layer, one column per head. Needs no
+    network. Longer texts are shown as by `show_heads`. Raises what `attention_maps` raises.
     """
     found = _maps_of(model, tokenizer, sentence, pair, max_tokens)
     from bertviz import model_view
@@ -195,9 +239,23 @@ def show_model(
     text = (
         f"All {maps.shape[0]} layers (rows) and {maps.shape[1]} heads (columns) on "
         f"{_quoted(sentence, pair)}. In each map, row: the token that looks; column: the token it "
-        f"looks at; darker is more.{'' if maps.flatten(2).any(-1).all() else REMOVED}{found.note}"
+        f"looks at; darker is more.{'' if maps.flatten(2).any(-1).all() else REMOVED}"
     )
-    return View(_iframe(_page(model_view, found), 640, zoom=0.6), _overview(maps), text)
+    page, height = _flatter(_page(model_view, found), *maps.shape[:3])
+    frame = _iframe(page, min(TALLEST, round(height * ZOOM) + 24), ZOOM)
+    return View(frame, _overview(maps), text, found.note)
+
+
+def _flatter(page: str, layers: int, heads: int, tokens: int) -> tuple[str, float]:
+    """BertViz's model view with maps so flat that all layers fit on a projector, unless the lines
+    get too close, and the height of its drawing in pixels, as model_view.js computes it.
+    """
+    room = (TALLEST - 60) / ZOOM - 38  # for the maps, beneath their heading and a menu
+    own = 7 * 12 / heads  # from one token to the next
+    step = min(own, max(2.5, (room / layers - 10) / tokens))
+    flatter = page.replace("= 7 * (12 / config.totalHeads)", f"= {step:.3f}")
+    step = own if flatter == page else step
+    return flatter, max(layers * (tokens * step + 10) + 38, tokens * 18 + 55) + 40
 
 
 def _quoted(sentence: str, pair: str | None) -> str:
@@ -247,7 +305,7 @@ def _note(shown: int, read: int, left_out: int, pair: bool) -> str:
     if shown == read and not left_out:
         return ""
     what = "the first tokens of each text," if pair else "the first"
-    note = f" Shown are {what} {shown} of {read + left_out} tokens"
+    note = f"Shown are {what} {shown} of {read + left_out} tokens"
     if shown < min(read, MOST):
         does = "more" if left_out or read > MOST else "all"
         note += f"; max_tokens={min(read, MOST)} shows {does}"
@@ -301,28 +359,49 @@ def _iframe(page: str, height: int, zoom: float = 1) -> str:
     )
 
 
-def _grid(maps: Tensor, labels: list[str], families: list[str], title: str) -> bytes:
-    """A PNG of one layer's maps (heads, T, T) in rows of six or four, with tokens on the outer
-    ones.
+def _shape(count: int, tokens: int) -> tuple[int, int]:
+    """(rows, columns) of the static picture: as many of `count` maps as leave room for a letter of
+    readable size for each token.
     """
-    columns = min(6 if len(labels) <= 12 else 4, len(maps))
-    rows = -(-len(maps) // columns)
-    side = max(1.9, 0.14 * len(labels) + 0.4)  # inches; a row a token
-    more = 0.065 * max(0, max(map(len, labels)) - 8)  # for long labels, at the left and below
+    side = max(1.45, 0.125 * tokens)  # inches of a map
+    columns = max(1, min(4, int((WIDE - 0.8) / (side + 0.1)), count))
+    rows = max(1, min(int((HIGH - 0.9) / (side + 0.2)), -(-count // columns)))
+    return rows, columns
+
+
+def _grid(
+    maps: Tensor,
+    labels: list[str],
+    families: list[str],
+    title: str,
+    numbers: Sequence[int] | None = None,
+) -> bytes:
+    """A PNG of maps (n, T, T) of one layer, with tokens on the outer ones. numbers: of the heads,
+    0 and on unless given.
+    """
+    numbers = range(len(maps)) if numbers is None else numbers
+    rows, columns = _shape(len(maps), len(labels))
+    maps = maps[: rows * columns]
+    size = 9 if len(labels) <= 14 else 8
+    longest = max(map(len, labels))
 
     def draw(i: int, ax) -> None:
-        ax.set_title(f"head {i}" if maps[i].any() else f"head {i}: removed", fontsize=9)
+        name = f"head {numbers[i]}"
+        ax.set_title(name if maps[i].any() else f"{name}: removed", fontsize=10)
         if i % columns == 0:
-            ax.set_yticks(range(len(labels)), labels, fontsize=8)
+            ax.set_yticks(range(len(labels)), labels, fontsize=size)
         if i >= len(maps) - columns:
-            ax.set_xticks(range(len(labels)), labels, fontsize=8, rotation=90)
+            ax.set_xticks(range(len(labels)), labels, fontsize=size, rotation=90)
 
+    side = max(1.45, 0.125 * len(labels))
+    high = min(HIGH, (side + 0.25) * rows + 0.5 + 0.075 * longest)
+    wide = WIDE if columns > 1 else min(WIDE, 1.3 * side + 0.075 * longest + 0.4)
     title = f"Attention of {title}"
-    return _picture(maps, (rows, columns), side, title, draw, more=more, families=families)
+    return _picture(maps, (rows, columns), (wide, high), title, draw, families=families)
 
 
 def _overview(maps: Tensor) -> bytes:
-    """A PNG of all maps (layers, heads, T, T), small, a row a layer."""
+    """A PNG of all maps (layers, heads, T, T), small, a row for each layer."""
     columns = maps.shape[1]
 
     def draw(i: int, ax) -> None:
@@ -332,21 +411,20 @@ def _overview(maps: Tensor) -> bytes:
             ax.set_title(i, fontsize=9)
 
     title = "Heads (columns) of all layers (rows)"
-    return _picture(maps.flatten(0, 1), maps.shape[:2], 0.62, title, draw)
+    size = (min(WIDE, 0.62 * columns + 0.8), min(HIGH, 0.45 * len(maps) + 0.6))
+    return _picture(maps.flatten(0, 1), maps.shape[:2], size, title, draw)
 
 
-def _picture(
-    maps: Tensor, shape, side: float, title: str, draw: Callable, more: float = 0, families=()
-) -> bytes:
-    """A PNG of maps (n, T, T) as heat maps in rows and columns, each `side` inches; `draw` writes
-    on each. more: inches for labels. families: of their fonts.
+def _picture(maps: Tensor, shape, size, title: str, draw: Callable, families=()) -> bytes:
+    """A PNG of maps (n, T, T) as heat maps in rows and columns, `size` inches in all; `draw` writes
+    on each. families: of their fonts.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from PIL import Image
 
     rows, columns = shape
     with rc_context(plain_text(families)):
-        size = (side * columns + 0.8 + more, side * rows + 0.6 + more)
         figure = Figure(figsize=size, layout="constrained")
         for i, ax in enumerate(figure.subplots(rows, columns, squeeze=False).flatten()):
             ax.set(xticks=[], yticks=[])
@@ -356,6 +434,7 @@ def _picture(
             ax.imshow(maps[i].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
             draw(i, ax)
         figure.suptitle(title, fontsize=11)
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=100)
-    return file.getvalue()
+        file, small = io.BytesIO(), io.BytesIO()
+        figure.savefig(file, format="png", dpi=DOTS)
+    Image.open(file).convert("RGB").quantize(64).save(small, "png", optimize=True)  # one hue
+    return small.getvalue()

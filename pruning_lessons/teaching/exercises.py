@@ -4,10 +4,12 @@ hint.
 `check(name, answer)` runs the learner's function once on each case, beside the reference. A wrong
 answer sees the smallest case that fails: the call, what was expected and what was got, what that
 looks like (`diagnosis`), and the hint for a known mistake. A function that still returns `...` has
-not been attempted: the check says so and goes on, so that an untouched notebook runs to its end.
+not been attempted: the check says so and gives back the reference in its place, so that the lesson
+goes on with it and an untouched notebook runs to its end.
 """
 
 import copy
+import functools
 import os
 import sysconfig
 import traceback
@@ -89,13 +91,18 @@ class NotAFunction(Plain, TypeError):
     """`check` takes the function itself, not what it returns."""
 
 
-def check(name: str, answer: Callable) -> None:
-    """Check the learner's `answer` to the exercise `name`: print that it is right, or raise
-    `WrongAnswer` with the smallest case that fails.
+def check(name: str, answer: Callable) -> Callable:
+    """Check the learner's `answer` to the exercise `name`: print that it is right and give it back,
+    or raise `WrongAnswer` with the smallest case that fails. For an answer that was not attempted
+    the reference comes back, for the lesson to go on with:
+
+        attention = pl.check("01.attention", attention)
 
     Raises `ValueError` for an unknown exercise and `TypeError` if the answer is not a function.
     """
     exercise = _find(name)
+    if isinstance(answer, Reference):  # the cell is run once more
+        return _not_attempted(exercise)
     if not callable(answer):
         raise NotAFunction(
             f"answer: is {type(answer).__name__}, must be the function itself: check({name!r}, "
@@ -105,8 +112,7 @@ def check(name: str, answer: Callable) -> None:
     for what, arguments in exercise.cases:
         runs.append(_run(exercise, answer, what, arguments))
         if runs[0].found is ...:
-            print(f"… {name}: not attempted yet. Replace the dots, run the cell, then this one.")
-            return
+            return _not_attempted(exercise)
     if not all(run.right for run in runs):
         size = lambda run: (
             count(run.arguments) == 0,
@@ -117,6 +123,35 @@ def check(name: str, answer: Callable) -> None:
         raise WrongAnswer(_message(exercise, answer, runs, worst)) from worst.error
     print(f"✓ {name}: right, on {len(exercise.cases)} cases.")
     passed(name)
+    return answer
+
+
+def catch_up(name: str) -> Callable:
+    """The course's own answer to an exercise, for who joins late: a lesson can go on with it, and
+    nothing counts as done.
+
+    Raises `ValueError` for an unknown exercise.
+    """
+    return Reference(_find(name))
+
+
+class Reference:
+    """The course's own answer, which stands in for the learner's."""
+
+    def __init__(self, exercise: Exercise):
+        self.exercise = exercise
+        functools.update_wrapper(self, exercise.reference)
+
+    def __call__(self, *arguments, **named):
+        return self.exercise.reference(*arguments, **named)
+
+
+def _not_attempted(exercise: Exercise) -> Reference:
+    print(
+        f"… {exercise.name}: not attempted yet. Replace the dots, run the cell, then this one. "
+        f"Until then the lesson uses the course's own."
+    )
+    return Reference(exercise)
 
 
 def claim(text: str, holds) -> None:
@@ -126,11 +161,17 @@ def claim(text: str, holds) -> None:
     print(f"✓ {text}" if holds else f"✗ Not so with this model: {text}")
 
 
-def _find(name: str) -> Exercise:
+def of_lesson(number: str) -> list[Exercise]:
+    """All exercises of a lesson, in their order."""
     try:
-        import_module(f".lessons.lesson_{name[:2]}", __package__)
+        import_module(f".lessons.lesson_{number}", __package__)
     except ModuleNotFoundError:
         pass
+    return [exercise for name, exercise in EXERCISES.items() if name[:2] == number]
+
+
+def _find(name: str) -> Exercise:
+    of_lesson(name[:2])
     if name not in EXERCISES:
         raise UnknownExercise(f"name: is {name!r}, must be one of {sorted(EXERCISES)}")
     return EXERCISES[name]

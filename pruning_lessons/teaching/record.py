@@ -1,13 +1,16 @@
-"""What a learner has done, in one file of theirs: exercises passed, quiz questions answered.
+"""What a learner has done, in one file of theirs: exercises passed, quiz questions answered, the
+best result of each challenge.
 
 The file is `PRUNING_LESSONS_PROGRESS`, or `progress.json` where the system keeps a user's data; the
-value `off` keeps nothing. It holds names of exercises and questions, and of a question whether it
-was answered right and in how many tries: no code, nothing of the machine, no times. Entries only
-ever grow (passed stays passed, of two numbers of tries the larger counts), so that two kernels, or
-two copies of the file, come together without a loss.
+value `off` keeps nothing. It holds names of exercises, questions and challenges, of a question
+whether it was answered right and in how many tries, of a challenge the best cost: no code, nothing
+of the machine, no times. Entries only ever get better (passed stays passed, of two numbers of tries
+the larger counts, of two costs the smaller), so that two kernels, or two copies of the file, come
+together without a loss.
 """
 
 import json
+import math
 import os
 import secrets
 import sys
@@ -22,7 +25,7 @@ from ..models.files import locked, put_in_place
 
 VARIABLE, OFF, FILE = "PRUNING_LESSONS_PROGRESS", "off", "progress.json"
 PATIENCE = 5.0  # seconds to wait for another kernel, then go on without its lock
-EMPTY = {"exercises": {}, "quiz": {}}
+EMPTY = {"exercises": {}, "quiz": {}, "challenges": {}}
 
 # What could not be written, by file: shown as long as this kernel lives.
 _unwritten: dict[Path | None, dict] = {}
@@ -62,7 +65,7 @@ def _data_folder() -> Path:
 
 def passed(exercise: str) -> None:
     """Note that an exercise is passed. Never fails: what cannot be written is said once."""
-    _note({"exercises": {exercise: True}, "quiz": {}})
+    _note(EMPTY | {"exercises": {exercise: True}})
 
 
 def answered(question: str, right: bool) -> None:
@@ -70,12 +73,18 @@ def answered(question: str, right: bool) -> None:
     before = read()["quiz"].get(question, {"right": False, "tries": 0})
     if not before["right"]:
         entry = {"right": right, "tries": before["tries"] + 1}
-        _note({"exercises": {}, "quiz": {question: entry}})
+        _note(EMPTY | {"quiz": {question: entry}})
+
+
+def met(challenge: str, cost: float) -> None:
+    """Note a result of a challenge; the smallest cost stays. Never fails, as `passed`."""
+    _note(EMPTY | {"challenges": {challenge: float(cost)}})
 
 
 def read(file: str | Path | None = None) -> dict:
-    """`{"exercises": {name: True}, "quiz": {name: {"right": bool, "tries": int}}}` of this learner,
-    also of what could not be written. A damaged file is renamed, and named in a warning.
+    """`{"exercises": {name: True}, "quiz": {name: {"right": bool, "tries": int}}, "challenges":
+    {name: cost}}` of this learner, also of what could not be written. A damaged file is renamed,
+    and named in a warning.
     """
     at, kept = None, EMPTY
     with suppress(OSError):
@@ -93,6 +102,8 @@ def parse(text: bytes) -> dict:
             type(entry["right"]) is bool and type(entry["tries"]) is int and entry["tries"] > 0
             for entry in found["quiz"].values()
         )
+        costs = found.setdefault("challenges", {})  # older files have none
+        whole &= all(type(cost) is float and math.isfinite(cost) for cost in costs.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged("is not a record of progress") from error
     if not whole:
@@ -107,7 +118,11 @@ def merged(one: dict, other: dict) -> dict:
         mine = quiz.setdefault(name, {"right": False, "tries": 0})
         mine["right"] |= entry["right"]
         mine["tries"] = max(mine["tries"], entry["tries"])
-    return one | other | {"exercises": one["exercises"] | other["exercises"], "quiz": quiz}
+    costs = one["challenges"] | other["challenges"]
+    for name in one["challenges"].keys() & other["challenges"].keys():
+        costs[name] = min(one["challenges"][name], other["challenges"][name])
+    exercises = one["exercises"] | other["exercises"]
+    return one | other | {"exercises": exercises, "quiz": quiz, "challenges": costs}
 
 
 def _kept(file: Path, alone: bool = False) -> dict:

@@ -26,6 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+VIEW = {"width": 1280, "height": 720}  # what a projector shows
 SETTINGS = {
     # All cells stay in the page, so that they can be looked at and photographed; no news is
     # fetched.
@@ -103,7 +104,7 @@ def browser_page(outside: list):
     """A page of headless Chromium; every request that leaves this machine is noted in `outside`."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        page = browser.new_page(viewport=VIEW)
         page.on(
             "request",
             lambda r: (
@@ -152,12 +153,12 @@ def photograph(page, file: Path) -> None:
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     height = page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollHeight")
-    page.set_viewport_size({"width": 1300, "height": min(height + 150, 16_000)})
+    page.set_viewport_size(VIEW | {"height": min(height + 150, 16_000)})
     for number, top in enumerate(range(0, height, 16_000 - 150)):
         page.evaluate(f"document.querySelector('.jp-WindowedPanel-outer').scrollTop = {top}")
         page.wait_for_timeout(1500)
         page.screenshot(path=file.with_stem(f"{file.stem}-{number}") if number else file)
-    page.set_viewport_size({"width": 1300, "height": 1000})
+    page.set_viewport_size(VIEW)
 
 
 if __name__ == "__main__":

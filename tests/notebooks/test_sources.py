@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
-from build_notebooks import SOLUTION, read_source, run_exercises, versions
+import minutes
+from build_notebooks import INSTALL, SOLUTION, read_source, run_exercises, versions
+
+from pruning_lessons.teaching import challenges, progress, quiz
 
 SOURCES = sorted((ROOT / "notebooks" / "sources").glob("*.py"))
 MADE = [pair for source in SOURCES for pair in versions(source)]
@@ -99,14 +102,17 @@ def test_exercises_are_left_to_the_learner(source):
     learner, solved = read_source(source), read_source(source, solved=True)
     dots = lambda notebook: sum("return ...   # your code" in c.source for c in notebook.cells)
     assert n >= 2 and (dots(learner), dots(solved)) == (n, 0)
-    assert len(re.findall(r"^(?:pl\.)?check\(", text, re.M)) == n
+    # What is solved is used: the check gives back the function that the lesson goes on with.
+    checked = re.findall(r'^(\w+) = pl\.check\("(\d\d)\.\w+", (\w+)\)$', text, re.M)
+    assert len(checked) == n == text.count("pl.check(")
+    assert all(name == again and at == source.stem[:2] for name, at, again in checked)
     path = ROOT / "notebooks" / "solutions" / f"{source.stem}.ipynb"
     said = lambda path: "".join(
         o.get("text", "") for c in nbformat.read(path, 4).cells for o in c.get("outputs", [])
     )
     assert (
-        said(path).count(f"✓ {source.stem[:2]}.") == n
-        and said(path.parent.parent / path.name).count("not attempted yet") == n
+        said(path).count("right, on ") == n
+        and said(path.parent.parent / path.name).count("not attempted yet. Replace") == n
     )
 
 
@@ -135,4 +141,66 @@ def test_solutions_solve(source, tmp_path):
     said = "".join(
         output.get("text", "") for cell in solved.cells for output in cell.get("outputs", [])
     )
-    assert said.count(f"✓ {source.stem[:2]}.") == len(SOLUTION.findall(source.read_text("utf-8")))
+    assert said.count("right, on ") == len(SOLUTION.findall(source.read_text("utf-8")))
+
+
+def code_cells(source: Path) -> list[str]:
+    """The code that a learner sees."""
+    return [c.source for c in read_source(source).cells if c.cell_type == "code"]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_a_lesson_has_its_parts(source):
+    number, text = source.stem[:2], source.read_text("utf-8")
+    assert progress.LESSONS[number][1] == f"{source.stem}.ipynb"
+    assert text.count("# # ") == 1 and f"# # {number} · {progress.LESSONS[number][0]}\n" in text
+    predicted = [q.name for q in quiz.of_lesson(number) if q.predict]
+    assert predicted and all(text.count(f'pl.quiz("{name}")') == 1 for name in predicted)
+    for part in (f'pl.quiz("{number}")', f'pl.progress("{number}")', "## What to remember"):
+        assert text.count(part) == 1, part
+    asked = challenges.of_lesson(number)
+    assert asked and all(f'pl.challenge("{one.name}"' in text for one in asked)
+    headings = re.findall(r"^# #+ (.+)$", text, re.M)
+    for question in quiz.of_lesson(number):
+        for place in re.findall(r"“([^”]+)”", question.look):
+            assert place in headings, f"{question.name}: {place}"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_a_lesson_takes_its_time(source):
+    made = read_source(source)
+    assert minutes.PLACE.search(source.read_text("utf-8"))
+    stated = re.search(r"\*\*About (\d+) minutes:\*\*", made.cells[0].source)
+    assert 25 <= int(stated[1]) <= 50
+    readme = (ROOT / "README.md").read_text("utf-8")
+    row = re.search(
+        rf"^\| \d\d \| \[.*\]\(notebooks/{source.stem}.ipynb\) \| (\d+) \|", readme, re.M
+    )
+    assert row and row[1] == stated[1], f"{source.stem}: the README says other minutes"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_code_is_to_be_read(source):
+    """Short cells, no drawing, no buttons, nothing of the package's insides."""
+    for code in code_cells(source):
+        if code.startswith(INSTALL.split("\n")[0]):
+            continue
+        lines = [line for line in code.splitlines() if line.strip()]
+        assert len(lines) <= 15, code
+        for word in ("matplotlib", "plt.", "ipywidgets", "pruning_lessons.", "\ndel ", "seed=0"):
+            assert word not in f"\n{code}", code
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_links_lead_somewhere(source):
+    text, folder = source.read_text("utf-8"), ROOT / "notebooks"
+    glossary = (folder / "glossary.md").read_text("utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        file, _, anchor = link.partition("#")
+        if file == "glossary.md":
+            assert f'<a id="{anchor}"></a>' in glossary, link
+        else:
+            assert (folder / file).exists(), link
+    assert "glossary.md#" in text
+    for other in re.findall(r"[Ll]essons? (\d\d)", text):
+        assert other in progress.LESSONS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-FILE = Path(__file__).resolve().parents[2] / "notebooks" / "sources" / "next" / "glossary.md"
+FILE = Path(__file__).resolve().parents[2] / "notebooks" / "glossary.md"
 TEXT = FILE.read_text("utf-8")
 TERMS, SOURCES = TEXT.split("\n## Sources\n")
 ENTRY = re.compile(

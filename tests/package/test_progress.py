@@ -11,8 +11,9 @@ import pytest
 
 import pruning_lessons as pl
 from pruning_lessons.models import files
+from pruning_lessons.teaching import challenges, record
 from pruning_lessons.teaching import progress as shown
-from pruning_lessons.teaching import record
+from pruning_lessons.teaching.challenges import Challenge
 from pruning_lessons.teaching.exercises import EXERCISES, WrongAnswer, check
 from pruning_lessons.teaching.quiz import of_lesson
 
@@ -41,7 +42,7 @@ def test_a_passed_exercise_is_noted_and_nothing_else(file):
     check("00.kept_share", lambda mask: ...)
     assert not file.exists()
     check("00.kept_share", share)
-    assert kept(file) == {"exercises": {"00.kept_share": True}, "quiz": {}}
+    assert kept(file) == {"exercises": {"00.kept_share": True}, "quiz": {}, "challenges": {}}
     assert os.listdir(file.parent) == ["progress.json"]
 
 
@@ -58,8 +59,8 @@ def test_tables(file):
     record.answered(second, True)
     a, c = len([name for name in EXERCISES if name[:2] == "00"]), len(of_lesson("00"))
     whole, one = repr(pl.progress()), repr(pl.progress("00"))
-    assert re.search(rf"^00 · .+ +1 of {a} +1 of {c}$", whole, re.M), whole
-    assert re.search(rf"^all +1 of {len(EXERCISES)} +1 of \d+$", whole, re.M)
+    assert re.search(rf"^00 · .+ +1 of {a} +1 of {c} +(–|0 of \d)$", whole, re.M), whole
+    assert re.search(rf"^all +1 of {len(EXERCISES)} +1 of \d+ +(–|0 of \d+)$", whole, re.M)
     for line in (
         "exercise 00.kept_share +✓ passed",
         "exercise 00.layer_macs +… not yet",
@@ -74,7 +75,7 @@ def test_tables(file):
 
 def test_a_lesson_without_a_quiz(file, monkeypatch):
     monkeypatch.setattr(shown.quiz, "of_lesson", lambda lesson: [])
-    assert re.search(r"^all +0 of \d+ +–$", repr(pl.progress()), re.M)
+    assert re.search(r"^all +0 of \d+ +– ", repr(pl.progress()), re.M)
 
 
 def test_names_of_another_edition_do_not_count(file):
@@ -142,6 +143,13 @@ DAMAGED = [
     b'{"exercises": {}, "quiz": {"a": {"right": 1, "tries": 1}}}',
     b'{"exercises": {}, "quiz": {"a": {"right": true, "tries": -1}}}',
     b'{"exercises": {}, "quiz": {"a": true}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": []}',
+    b'{"exercises": {}, "quiz": {}, "challenges": {"a": "0.5"}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": {"a": true}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": {"a": NaN}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": {"a": Infinity}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": {"a": {"cost": 0.5}}}',
+    b'{"exercises": {}, "quiz": {}, "challenges": null}',
 ]
 
 
@@ -152,7 +160,7 @@ def test_a_damaged_file_is_set_aside_and_named(text, file):
         file.write_bytes(text)
         with pytest.warns(UserWarning, match=r"progress\.json.*progress\.json\.damaged"):
             record.passed("00.kept_share")
-        assert kept(file) == {"exercises": {"00.kept_share": True}, "quiz": {}}
+        assert kept(file)["exercises"] == {"00.kept_share": True}
         aside = [f for f in file.parent.iterdir() if f != file]
         assert len(aside) == turn and all(f.read_bytes() == text for f in aside)
 
@@ -211,6 +219,7 @@ def work(kernel: int) -> None:
     for i in range(40):
         record.passed(f"{kernel}.e{i}")
         record.answered("00.same", False)
+        record.met("00.best", (7 * i + kernel) % 41 + 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kernels are copies of this process")
@@ -228,6 +237,7 @@ def test_two_kernels_at_once_lose_nothing(file, locks, monkeypatch):
     found = kept(file)
     assert len(found["exercises"]) == 80
     assert 40 <= found["quiz"]["00.same"]["tries"] <= 80
+    assert found["challenges"] == {"00.best": 1.0}
     assert os.listdir(file.parent) == ["progress.json"]
 
 
@@ -255,17 +265,34 @@ def test_a_kernel_that_dies_while_it_writes_leaves_the_old_file(file, monkeypatc
 
 
 def test_two_copies_come_together():
-    one = {"exercises": {"a": True}, "quiz": {"q": {"right": True, "tries": 1}}}
-    two = {"exercises": {"b": True}, "quiz": {"q": {"right": False, "tries": 3}}}
-    both = {"exercises": {"a": True, "b": True}, "quiz": {"q": {"right": True, "tries": 3}}}
+    one = {
+        "exercises": {"a": True},
+        "quiz": {"q": {"right": True, "tries": 1}},
+        "challenges": {"c": 0.5, "d": 3.0},
+    }
+    two = {
+        "exercises": {"b": True},
+        "quiz": {"q": {"right": False, "tries": 3}},
+        "challenges": {"c": 0.25, "e": 1.0},
+    }
+    both = {
+        "exercises": {"a": True, "b": True},
+        "quiz": {"q": {"right": True, "tries": 3}},
+        "challenges": {"c": 0.25, "d": 3.0, "e": 1.0},
+    }
     assert record.merged(one, two) == record.merged(two, one) == both
     assert one["quiz"] == {"q": {"right": True, "tries": 1}}  # unchanged
+    assert one["challenges"] == {"c": 0.5, "d": 3.0}
 
 
-def test_a_teacher_gathers_files(tmp_path, capsys, file):
-    for name, exercises in (("ann", ["00.kept_share", "03.zeros"]), ("bob", [])):
+def test_a_teacher_gathers_files(tmp_path, capsys, file, monkeypatch):
+    monkeypatch.setattr(challenges, "CHALLENGES", dict(challenges.CHALLENGES))
+    Challenge("00.test", "share of layers", "accuracy", least=0.9, target=0.5)
+    for name, exercises in (("ann", ["00.kept_share", "07.evaluations"]), ("bob", [])):
         (tmp_path / name).mkdir()
         text = {"exercises": dict.fromkeys(exercises, True), "quiz": {}}
+        if name == "ann":  # bob's is of a time without challenges
+            text["challenges"] = {"00.test": 0.5}
         (tmp_path / name / "progress.json").write_text(json.dumps(text))
     (tmp_path / "cy.json").write_text("{")
     whole = [tmp_path / "ann" / "progress.json", tmp_path / "bob" / "progress.json"]
@@ -273,9 +300,10 @@ def test_a_teacher_gathers_files(tmp_path, capsys, file):
     assert shown.main(list(map(str, whole))) == 0
     assert shown.main(list(map(str, whole + more))) == 1
     said = capsys.readouterr()
-    assert re.search(r"^file +00 +01 .*all$", said.out, re.M)
-    assert re.search(r"^ann/progress.json +1/\d+ 0/\d+ +0/\d+ .* 2/\d+ 0/\d+$", said.out, re.M)
-    assert re.search(r"^bob/progress.json +0/\d+ 0/\d+ ", said.out, re.M)
+    assert re.search(r"^file +00 +01 .*all +challenges$", said.out, re.M)
+    line = r"^ann/progress.json +1/\d+ 0/\d+ +0/\d+ .* 2/\d+ 0/\d+ +1/\d+$"
+    assert re.search(line, said.out, re.M)
+    assert re.search(r"^bob/progress.json +0/\d+ 0/\d+ .* 0/\d+$", said.out, re.M)
     assert "cy.json: is not a record of progress" in said.err and "none.json: No such" in said.err
     assert (tmp_path / "cy.json").read_text() == "{"  # a learner's file stays as it is
     assert shown.main([]) == 2

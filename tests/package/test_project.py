@@ -107,15 +107,21 @@ def test_ci_and_readme_run_the_same_commands():
 
 
 def test_the_address_stands_in_one_place():
-    places = 0
+    readme, here = (ROOT / "README.md").read_text("utf-8"), set_address.address()
     for file in set_address.files():
         text = file.read_text("utf-8")
-        assert set_address.rewritten(text, set_address.address()) == text, (
-            f"{file}: run scripts/set_address.py"
-        )
-        places += len(set_address.PLACES.findall(text))
-    assert places >= 6
-    assert "someone/else" in set_address.rewritten(text, "someone/else")
+        assert set_address.rewritten(text, here) == text, f"{file}: run scripts/set_address.py"
+    # Without an address no link pretends to work; with one there are two.
+    shown = set_address.LAUNCH.findall(readme)
+    assert shown == [set_address.launch_links(here) or set_address.NOT_YET]
+    moved = set_address.rewritten(readme, "someone/pruning_lessons")
+    assert moved.count("/someone/pruning_lessons") >= 2 and "stand here once" not in moved
+    back = set_address.rewritten(moved, "OWNER/pruning_lessons")
+    assert "mybinder" not in back and "stand here once" in back
+    for folder in (ROOT / "notebooks", ROOT / "notebooks" / "solutions"):
+        for notebook in folder.glob("*.ipynb"):
+            links = "mybinder.org" in notebook.read_text("utf-8")
+            assert links == set_address.is_set(here), f"{notebook}: make notebooks LESSONS=--text"
 
 
 def test_the_bundled_keep_their_notices():
@@ -166,7 +172,8 @@ def test_workflows_run_what_is_there_and_may_do_little():
         assert job["timeout-minutes"] and job["runs-on"], name
         allowed = job.get("permissions", {})
         writes = {what for what, how in allowed.items() if how != "read"}
-        assert writes == ({"id-token"} if name == "release/publish" else set()), name
+        may = {"release/publish": {"id-token"}, "site/publish": {"contents"}}
+        assert writes == may.get(name, set()), name
         for step in job["steps"]:
             command = step.get("run", "")
             assert set(re.findall(r"\bmake ([\w-]+)", command)) <= targets, command
@@ -217,3 +224,36 @@ def test_a_wheel_that_lacks_something_is_refused(tmp_path):
     lost = "pruning_lessons/assets/parallel/LICENSE.django"
     assert faults([n for n in inside if n != lost]) == [f"{wheel.name}: lacks {lost}"]
     assert faults([*inside, "tests/test_x.py"]) == [f"{wheel.name}: holds tests/test_x.py"]
+
+
+WAYS = {  # model and runtime in speed.json, as the README calls them
+    "whole, PyTorch": ("whole", "PyTorch eager"),
+    "whole, ONNX": ("whole", "ONNX float32"),
+    "whole, ONNX int8": ("whole", "ONNX int8"),
+    "a third of the work, ONNX int8": ("a third of the MACs", "ONNX int8"),
+}
+
+
+def what_you_get() -> list[str]:
+    """The README's lines of speed and accuracy, from the committed measurement."""
+    found = json.loads((ROOT / "benchmarks" / "speed.json").read_text("utf-8"))["sizes"][0]
+    key = lambda row: (row["model"], row["runtime"])
+    ms = {(key(row), row["batch"]): row["ms"][1] for row in found["times"] if row["length"] == 24}
+    right = {key(row): row for row in found["right"]}
+    lines = []
+    for name, way in WAYS.items():
+        one, many = (ms[way, batch] for batch in (1, 32))
+        faster = [ms[WAYS["whole, PyTorch"], n] / ms[way, n] for n in (1, 32)]
+        shares = [f"{right[way][kind]:.1%}" if way in right else "" for kind in KINDS]
+        cells = [name, f"{one:.1f} ms", f"{faster[0]:.1f}", f"{many:.0f} ms", f"{faster[1]:.1f}"]
+        lines.append("| " + " | ".join(cells + shares) + " |")
+    return lines
+
+
+KINDS = ("trained", "zero-shot")
+
+
+def test_the_readme_says_what_was_measured():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for line in what_you_get():
+        assert line in readme, f"README.md: has not the line {line}"

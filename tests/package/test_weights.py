@@ -31,16 +31,15 @@ def batch(padding=0):
 
 
 @settings(max_examples=20, deadline=None)
-@given(sparsity=st.floats(0, 1), scope=st.sampled_from(["global", "layer", "matrix"]))
+@given(sparsity=st.floats(0, 1), scope=st.sampled_from(["global", "layer", "matrix", "row"]))
 def test_exactly_the_least(sparsity, scope):
     model = make()
     pruned = prune_weights(model, sparsity, scope)
     groups = {}
     for (name, old), (_, new) in zip(_matrices(model), _matrices(pruned)):
-        key = {"global": "", "layer": name[0], "matrix": name}[scope]
-        groups.setdefault(key, []).append(
-            (old.weight.detach().flatten(), new.weight_mask.flatten())
-        )
+        key = {"global": "", "layer": name[0], "matrix": name, "row": name}[scope]
+        for i, pair in enumerate(zip(old.weight.detach(), new.weight_mask)):
+            groups.setdefault((key, i if scope == "row" else ""), []).append(pair)
         assert torch.equal(new.weight, old.weight * new.weight_mask) and torch.equal(
             new.bias, old.bias
         )
@@ -149,7 +148,7 @@ def test_empty_matrices():
         (dict(), "sparsity.*pattern"),
         (dict(sparsity=0.5, pattern=(2, 4)), "not both"),
         (dict(sparsity=1.2), "sparsity.*1.2"),
-        (dict(sparsity=0.5, scope="row"), "scope.*'row'.*global"),
+        (dict(sparsity=0.5, scope="column"), "scope.*'column'.*global"),
         (dict(sparsity=0.5, method="obd"), "method.*'obd'"),
         (dict(pattern=(2, 7)), "pattern.*divide"),
         (dict(pattern=(3, 2)), "pattern"),

@@ -1,143 +1,172 @@
-"""Exercises of lesson 02."""
+"""Exercises and challenge of lesson 02."""
 
 import statistics
 
+from ..challenges import Challenge
 from ..exercises import Exercise
 
 
-def embedding_share(pieces, d, others):
-    return pieces * d / (pieces * d + others)
+def crossover(d, heads, size, neurons):
+    return 2 * d + d * neurons / (heads * size)
 
 
-def fair(times, warm_up, before_ms):
-    median = statistics.median(times[warm_up:])
-    return median, before_ms / median
+def compare(old, new, warm_up):
+    pairs = list(zip(old[warm_up:], new[warm_up:]))
+    won = sum(b < a for a, b in pairs) / len(pairs)
+    return statistics.median([a / b for a, b in pairs]), won
 
 
 def renumber(ids, keep, unknown):
-    new = {old: place for place, old in enumerate(keep)}
-    return [new.get(old, unknown) for old in ids]
+    place = {old: i for i, old in enumerate(keep)}
+    return [place.get(old, unknown) for old in ids]
 
 
 Exercise(
-    "02.embedding_share",
-    embedding_share,
+    "02.crossover",
+    crossover,
     cases=[
-        ("XLM-R base", (250_002, 768, 86_000_000)),
-        ("nothing else", (10, 4, 0)),
-        ("no vocabulary", (0, 768, 1000)),
-        ("small", (100, 8, 200)),
+        ("the course's model", (384, 12, 32, 1536)),
+        ("XLM-R base", (768, 12, 64, 3072)),
+        ("half of the heads removed", (384, 6, 32, 1536)),
+        ("no neurons left", (384, 12, 32, 0)),
+        ("small numbers", (5, 1, 2, 3)),
     ],
     wrong=[
         (
-            lambda pieces, d, others: pieces * d / others,
-            "This is the embeddings over the others; a share has all parameters below the line.",
+            lambda d, heads, size, neurons: 3 * d + neurons,
+            "This is right for a whole layer only, with heads · size = d and one d too many. "
+            "Keep d, heads and size apart.",
         ),
         (
-            lambda pieces, d, others: pieces / (pieces + others),
-            "Each piece has a row of d numbers, not one.",
+            lambda d, heads, size, neurons: 2 * d + neurons,
+            "This takes heads · size to be d. In a layer with fewer heads it is less.",
         ),
         (
-            lambda pieces, d, others: others / (pieces * d + others),
-            "This is the share of everything else.",
+            lambda d, heads, size, neurons: 2 * d,
+            "The feed-forward part is missing: both other terms together, not only the attention's "
+            "matrices.",
         ),
         (
-            lambda pieces, d, others: 100 * pieces * d / (pieces * d + others),
-            "This is percent. A share lies between 0 and 1.",
+            lambda d, heads, size, neurons: d * neurons / (heads * size),
+            "The attention's four matrices are missing: both other terms together.",
         ),
         (
-            lambda pieces, d, others: (pieces + d) / (pieces + d + others),
-            "A table of `pieces` rows and `d` columns has pieces × d numbers, not pieces + d.",
+            lambda d, heads, size, neurons: 4 * d + 2 * d * neurons / (heads * size),
+            "Twice too much: the middle term has a factor 2 as well, 2·T²·H·d_h.",
         ),
         (
-            lambda pieces, d, others: pieces * d / (pieces * d * d + others),
-            "The d is counted twice below the line: pieces × d + others.",
+            lambda d, heads, size, neurons: 2 * d + d * neurons / heads,
+            "A head has `size` numbers, so the middle term has heads · size.",
         ),
         (
-            lambda pieces, d, others: pieces * d / pieces * d + others,
-            "Brackets: a / b + c divides by b alone. Write a / (b + c).",
+            lambda d, heads, size, neurons: 2 * d + d * neurons / size,
+            "There are `heads` heads, so the middle term has heads · size.",
         ),
         (
-            lambda pieces, d, others: pieces * d,
-            "These are the embeddings' parameters; divide by all parameters.",
+            lambda d, heads, size, neurons: 4 * d * heads * size + 2 * d * neurons,
+            "These are the MACs that grow with T, for one token. Divide them by 2·heads·size, "
+            "which stands in front of T².",
         ),
         (
-            lambda pieces, d, others: pieces * d // (pieces * d + others),
-            "// rounds down to a whole number; a share needs /.",
+            lambda d, heads, size, neurons: (2 * d + d * neurons / (heads * size)) ** 0.5,
+            "No root: divide T² by T first, and one T is left.",
+        ),
+        (
+            lambda d, heads, size, neurons: round(2 * d + d * neurons / (heads * size)),
+            "Do not round: return the length as it is.",
         ),
     ],
-    look="Look at “Three models, one picture”.",
+    look="Look at “Count the work yourself”.",
 )
 
-TIMES = [90.0, 40.0, 10.0, 12.0, 11.0, 30.0, 10.5]
+OLD = [90.0, 40.0, 10.0, 12.0, 11.0, 30.0]
+NEW = [20.0, 10.0, 5.0, 16.0, 5.5, 10.0]
 Exercise(
-    "02.fair",
-    fair,
+    "02.compare",
+    compare,
     cases=[
-        ("two runs of warm-up, one slow run later", (TIMES, 2, 22.0)),
-        ("no warm-up", ([4.0, 2.0, 9.0], 0, 8.0)),
-        ("one time left", ([9.0, 5.0], 1, 5.0)),
-        ("an even number of times", ([9.0, 1.0, 3.0, 5.0, 7.0], 1, 2.0)),
+        ("three turns, one slow moment", ([8.0, 40.0, 9.0], [4.0, 20.0, 12.0], 0)),
+        ("one turn of warm-up", ([90.0, 10.0, 12.0], [5.0, 5.0, 3.0], 1)),
+        ("two turns of warm-up", (OLD, NEW, 2)),
+        ("an even number of turns", ([9.0, 2.0, 6.0, 4.0, 5.0], [1.0, 4.0, 2.0, 4.0, 4.0], 1)),
+        ("one turn left", ([9.0, 5.0], [9.0, 10.0], 1)),
+        ("a tie is no win", ([3.0, 8.0, 3.0], [3.0, 4.0, 3.0], 0)),
     ],
     wrong=[
         (
-            lambda times, warm_up, before_ms: (
-                statistics.mean(times[warm_up:]),
-                before_ms / statistics.mean(times[warm_up:]),
+            lambda old, new, warm_up: (
+                statistics.median(old[warm_up:]) / statistics.median(new[warm_up:]),
+                compare(old, new, warm_up)[1],
             ),
-            "This is the mean: one slow run moves it. The median is the time in the middle.",
+            "This is the ratio of two medians. Take the ratio in each turn first, then the median "
+            "of the ratios.",
         ),
         (
-            lambda times, warm_up, before_ms: (
-                statistics.median(times),
-                before_ms / statistics.median(times),
+            lambda old, new, warm_up: compare(old, new, 0),
+            "The warm-up is still among the turns: old[warm_up:].",
+        ),
+        (
+            lambda old, new, warm_up: (
+                statistics.median([b / a for a, b in zip(old[warm_up:], new[warm_up:])]),
+                compare(old, new, warm_up)[1],
             ),
-            "The warm-up is still among the times.",
+            "A speed-up is the old time over the new one: 2 is twice as fast.",
         ),
         (
-            lambda times, warm_up, before_ms: (
-                statistics.median(times[warm_up:]),
-                statistics.median(times[warm_up:]) / before_ms,
+            lambda old, new, warm_up: (
+                statistics.mean([a / b for a, b in zip(old[warm_up:], new[warm_up:])]),
+                compare(old, new, warm_up)[1],
             ),
-            "Speed-up is the old time over the new one: 2 is twice as fast.",
+            "This is the mean: one slow turn moves it. The median is in the middle.",
         ),
         (
-            lambda times, warm_up, before_ms: (
-                min(times[warm_up:]),
-                before_ms / min(times[warm_up:]),
+            lambda old, new, warm_up: (
+                compare(old, new, warm_up)[0],
+                sum(b < a for a, b in zip(old[warm_up:], new[warm_up:])),
             ),
-            "This is the fastest run; a user meets the usual one.",
+            "This counts the turns won. A share is between 0 and 1: divide by the number of turns.",
         ),
         (
-            lambda times, warm_up, before_ms: fair(times, warm_up, before_ms)[::-1],
-            "The order is (median, speed-up).",
-        ),
-        (
-            lambda times, warm_up, before_ms: fair(times, warm_up, before_ms)[0],
-            "The speed-up is asked, too: return both, median, speed_up.",
-        ),
-        (
-            lambda times, warm_up, before_ms: fair(sorted(times), warm_up, before_ms),
-            "Sorted first, the fastest runs are cut off as warm-up: cut first, then sort.",
-        ),
-        (
-            lambda times, warm_up, before_ms: (
-                statistics.median_low(times[warm_up:]),
-                before_ms / statistics.median_low(times[warm_up:]),
+            lambda old, new, warm_up: (
+                compare(old, new, warm_up)[0],
+                sum(b < a for a, b in zip(old[warm_up:], new[warm_up:])) / len(old),
             ),
-            "Of an even number of times the median is the mean of the middle two; median_low and "
+            "The turns of the warm-up do not count in the share either: divide by the number of "
+            "turns that are left.",
+        ),
+        (
+            lambda old, new, warm_up: (
+                compare(old, new, warm_up)[0],
+                sum(b <= a for a, b in zip(old[warm_up:], new[warm_up:])) / len(old[warm_up:]),
+            ),
+            "A tie is no win: faster means new < old.",
+        ),
+        (
+            lambda old, new, warm_up: (
+                compare(old, new, warm_up)[0],
+                sum(b > a for a, b in zip(old[warm_up:], new[warm_up:])) / len(old[warm_up:]),
+            ),
+            "These are the turns that the old model won. Faster means fewer milliseconds.",
+        ),
+        (
+            lambda old, new, warm_up: compare(sorted(old), sorted(new), warm_up),
+            "Sorted, the times lose their partners: the pairs are those of the same turn.",
+        ),
+        (
+            lambda old, new, warm_up: compare(old, new, warm_up)[::-1],
+            "The order is (median speed-up, share of turns won).",
+        ),
+        (
+            lambda old, new, warm_up: compare(old, new, warm_up)[0],
+            "The share of turns won is asked for as well: return two numbers.",
+        ),
+        (
+            lambda old, new, warm_up: (
+                statistics.median_low([a / b for a, b in zip(old[warm_up:], new[warm_up:])]),
+                compare(old, new, warm_up)[1],
+            ),
+            "Of an even number of values the median is the mean of the middle two; median_low and "
             "torch.median take the lower one.",
-        ),
-        (
-            lambda times, warm_up, before_ms: fair(times, -warm_up, before_ms),
-            "times[warm_up:] leaves the warm-up out; with a minus it keeps the last ones alone.",
-        ),
-        (
-            lambda times, warm_up, before_ms: (
-                fair(times, warm_up, before_ms)[0],
-                before_ms - fair(times, warm_up, before_ms)[0],
-            ),
-            "This is the milliseconds saved; a speed-up is the old time over the new one.",
         ),
     ],
     look="Look at “Time it right”.",
@@ -176,8 +205,8 @@ Exercise(
         ),
         (
             lambda ids, keep, unknown: [keep[i] if i < len(keep) else unknown for i in ids],
-            "keep[i] turns new ids into old ones. The other way round is asked: the place of i in "
-            "keep.",
+            "keep[i] turns new ids into old ones. The other way round is asked for: the place of i "
+            "in keep.",
         ),
         (
             lambda ids, keep, unknown: [
@@ -201,4 +230,12 @@ Exercise(
         ),
     ],
     look="Look at “Prune the vocabulary”.",
+)
+
+Challenge(
+    "02.vocabulary",
+    cost="share of the pieces",
+    quality="validation accuracy",
+    least=0.9,
+    target=0.095,
 )

@@ -1,7 +1,9 @@
 """Exercises of lesson 04."""
 
 import torch
+from torch.nn import functional as F
 
+from ..challenges import Challenge
 from ..exercises import Exercise
 
 
@@ -15,10 +17,9 @@ def keep_best(scores, k):
     return mask.view_as(scores)
 
 
-def refit(inputs, targets, W, lam):
-    G = sum(x.T @ x for x in inputs)
-    C = sum(x.T @ t for x, t in zip(inputs, targets))
-    return torch.linalg.solve(G + lam * torch.eye(len(G)), C + lam * W.T).T
+def glu_scores(x, gate, up, down):
+    a = F.silu(x @ gate.T) * (x @ up.T)
+    return a.abs().mean(dim=0) * down.norm(dim=0)
 
 
 def _lowest(scores, k):
@@ -37,45 +38,6 @@ def _k_each_layer(scores, k):
 
 def _absolute(scores, k):
     return keep_best(scores.abs(), k)
-
-
-def _average(inputs, targets, W, lam):
-    return sum(refit([x], [t], W, lam) for x, t in zip(inputs, targets)) / len(inputs)
-
-
-def _to_zero(inputs, targets, W, lam):
-    return refit(inputs, targets, 0 * W, lam)
-
-
-def _often(inputs, targets, W, lam):
-    return refit(inputs, targets, W, lam * len(inputs))
-
-
-def _half(inputs, targets, W, lam):
-    """λ on one side only."""
-    G, C = sum(x.T @ x for x in inputs), sum(x.T @ t for x, t in zip(inputs, targets))
-    return torch.linalg.lstsq(G, C + lam * W.T).solution.T
-
-
-def _mean_gram(inputs, targets, W, lam):
-    return refit(inputs, targets, W, lam * sum(len(x) for x in inputs))
-
-
-def _mean_diagonal(inputs, targets, W, lam):
-    G = sum(x.T @ x for x in inputs)
-    return refit(inputs, targets, W, lam * G.diagonal().mean())
-
-
-def _everywhere(inputs, targets, W, lam):
-    """λ without the identity."""
-    G, C = sum(x.T @ x for x in inputs), sum(x.T @ t for x, t in zip(inputs, targets))
-    return torch.linalg.solve(G + lam, C + lam * W.T).T
-
-
-def _sequential(inputs, targets, W, lam):
-    for x, t in zip(inputs, targets):
-        W = refit([x], [t], W, lam)
-    return W
 
 
 GENERATOR = torch.Generator().manual_seed(4)
@@ -216,74 +178,117 @@ Exercise(
     look="Look at “Choose under a budget”.",
 )
 
-BATCHES = [draw(9, 4), draw(5, 4), draw(7, 4)]
-WEIGHT = draw(3, 4)
-TARGETS = [x @ WEIGHT.T + 0.5 * draw(len(x), 3) for x in BATCHES]
+
+X, GATE, UP, DOWN = draw(3, 2), draw(3, 2), draw(3, 2), draw(2, 3)
 Exercise(
-    "04.refit",
-    refit,
+    "04.glu_scores",
+    glu_scores,
     cases=[
-        ("three batches of different size", (BATCHES, TARGETS, WEIGHT, 0.7)),
-        (
-            "a small ridge",
-            ([draw(3, 2), draw(4, 2)], [draw(3, 1), draw(4, 1)], draw(1, 2), 0.01),
-        ),
-        ("one batch", ([draw(3, 2)], [draw(3, 2)], draw(2, 2), 0.3)),
-        ("targets that W already meets", (BATCHES, [x @ WEIGHT.T for x in BATCHES], WEIGHT, 2.0)),
-        ("inputs of zero: W stays", ([0 * BATCHES[0]], TARGETS[:1], WEIGHT, 1.0)),
-        ("a very large ridge: W hardly moves", (BATCHES, TARGETS, WEIGHT, 1e4)),
+        ("three tokens, three neurons, hidden size 2", (X, GATE, UP, DOWN)),
+        ("all sizes 2", (draw(2, 2), draw(2, 2), draw(2, 2), draw(2, 2))),
+        ("one token", (draw(1, 3), draw(2, 3), draw(2, 3), draw(3, 2))),
+        ("a neuron that writes nothing", (X, GATE, UP, DOWN * torch.tensor([1.0, 0, 1]))),
+        ("a gate that is shut", (X, GATE * torch.tensor([[1.0], [0], [1]]), UP, DOWN)),
+        ("more neurons than hidden values", (draw(4, 2), draw(5, 2), draw(5, 2), draw(2, 5))),
     ],
     wrong=[
         (
-            _to_zero,
-            "This holds the weights towards zero. The term is λ‖W' − W‖²: add λWᵀ on the right "
-            "side, too.",
-        ),
-        (
-            _average,
-            "The mean of each batch's own solution is not the solution for all tokens. Add up "
-            "the Gram matrices first, then solve once.",
-        ),
-        (_often, "λ counts once, after the sums, not once for each batch."),
-        (
-            lambda inputs, targets, W, lam: refit(inputs[-1:], targets[-1:], W, lam),
-            "Only the last batch counts here: add to the sums, do not overwrite them.",
-        ),
-        (
-            _mean_gram,
-            "G is a sum over tokens, not a mean: as it stands λ is too strong by the number of "
-            "tokens.",
-        ),
-        (
-            lambda inputs, targets, W, lam: refit(inputs, targets, W, lam).T,
-            "This is W'ᵀ, (neurons, d). Give back W', shaped like W.",
-        ),
-        (_half, "λ is missing on the left side: G + λI."),
-        (
-            lambda inputs, targets, W, lam: refit(inputs, targets, W, 0 * lam),
-            "λ is missing on both sides: without it G may have no inverse.",
-        ),
-        (
-            _mean_diagonal,
-            "Here λ is used as it is. (The lesson gives it in units of G's mean diagonal.)",
-        ),
-        (lambda inputs, targets, W, lam: refit(inputs, targets, W, lam**2), "This is λ², not λ."),
-        (
-            _everywhere,
-            "λ belongs on the diagonal alone: lam * torch.eye(…). Added to a matrix it goes to "
-            "all places.",
-        ),
-        (
-            _sequential,
-            "Each batch starts here from what the last one gave. Add up all batches, solve once.",
-        ),
-        (
-            lambda inputs, targets, W, lam: torch.linalg.solve(
-                sum(x @ x.T for x in inputs), sum(targets)
+            lambda x, gate, up, down: (
+                ((x @ gate.T) * (x @ up.T)).abs().mean(dim=0) * down.norm(dim=0)
             ),
-            "G is (neurons, neurons): x.T @ x. Here it is (tokens, tokens).",
+            "The SiLU is missing: the gate goes through it before the two are multiplied.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                ((x @ gate.T) * F.silu(x @ up.T)).abs().mean(dim=0) * down.norm(dim=0)
+            ),
+            "The SiLU belongs to the gate, not to up.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                F.silu((x @ gate.T) * (x @ up.T)).abs().mean(dim=0) * down.norm(dim=0)
+            ),
+            "Here the product goes through the SiLU; the gate alone should, before it is "
+            "multiplied by up.",
+        ),
+        (
+            lambda x, gate, up, down: F.silu(x @ gate.T).abs().mean(dim=0) * down.norm(dim=0),
+            "This is the gate alone. What the neuron gives is the gate times up.",
+        ),
+        (
+            lambda x, gate, up, down: (x @ up.T).abs().mean(dim=0) * down.norm(dim=0),
+            "This is up alone. What the neuron gives is up times the gate.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) + x @ up.T).abs().mean(dim=0) * down.norm(dim=0)
+            ),
+            "Gate and up are multiplied, not added: a shut gate lets nothing through.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) * (x @ up.T)).mean(dim=0).abs() * down.norm(dim=0)
+            ),
+            "This averages first, so that + and − cancel. Take the size for each token, then "
+            "the mean.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                F.silu(x @ gate.T).abs().mean(dim=0)
+                * (x @ up.T).abs().mean(dim=0)
+                * down.norm(dim=0)
+            ),
+            "This multiplies two means. Multiply gate and up token by token, then average.",
+        ),
+        (
+            lambda x, gate, up, down: (F.silu(x @ gate.T) * (x @ up.T)).abs().mean(dim=0),
+            "This is how active a neuron is. How much it writes: times the norm of its column of "
+            "down.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) * (x @ up.T)).abs().sum(dim=0) * down.norm(dim=0)
+            ),
+            "This is the sum over tokens; the mean is asked.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.gelu(x @ gate.T) * (x @ up.T)).abs().mean(dim=0) * down.norm(dim=0)
+            ),
+            "This is the GELU of our own model; a GLU of today's LLMs takes the SiLU.",
+        ),
+        (
+            lambda x, gate, up, down: gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0),
+            "This is magnitude: it never looks at x.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) * (x @ up.T)).square().mean(dim=0).sqrt() * down.norm(dim=0)
+            ),
+            "This is the root of the mean square; the mean of the sizes is asked.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) * (x @ up.T)).abs().mean(dim=0) * down.norm(dim=1)
+            ),
+            "A neuron writes with a column of down: its norm is over dim=0.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(x @ gate.T) * (x @ up.T)).abs().mean() * down.norm(dim=0)
+            ),
+            "This is one mean for all neurons together: .mean(dim=0), over the tokens alone.",
+        ),
+        (
+            lambda x, gate, up, down: (
+                (F.silu(gate @ x) * (up @ x)).abs().mean(dim=1) * down.norm(dim=0)
+            ),
+            "A token is a row of x, and a neuron a row of gate: x @ gate.T, (tokens, neurons).",
         ),
     ],
-    look="Look at “Repair one matrix by hand”.",
-    tolerance=1e-4,
+    look="Look at “At LLM scale: neurons with two rows”.",
+)
+
+Challenge(
+    "04.fewest", cost="share of the neurons", quality="validation accuracy", least=0.9, target=0.3
 )

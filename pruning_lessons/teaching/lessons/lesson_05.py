@@ -2,255 +2,229 @@
 
 import torch
 
+from ..challenges import Challenge
 from ..exercises import Exercise
 
 
-def head_scores(context, gradient):
-    return (context * gradient).sum(dim=(1, 3)).abs().mean(dim=0)
+def refit(inputs, targets, W, lam):
+    G = sum(x.T @ x for x in inputs)
+    C = sum(x.T @ t for x, t in zip(inputs, targets))
+    return torch.linalg.solve(G + lam * torch.eye(len(G)), C + lam * W.T).T
 
 
-def without_heads(weight, gone, size):
-    stay = [h for h in range(weight.shape[1] // size) if h not in gone]
-    return weight.unflatten(1, (-1, size))[:, stay].flatten(1)
+def prices(A, W):
+    return W.square().sum(dim=0) / torch.linalg.inv(A).diagonal()
 
 
-def keep_with_floor(scores, k):
-    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
-        1, scores.argmax(dim=1, keepdim=True), True
-    )
-    rest = scores.masked_fill(mask, -torch.inf).flatten()
-    chosen = mask.flatten()
-    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
-    return chosen.view_as(scores)
+def _average(inputs, targets, W, lam):
+    return sum(refit([x], [t], W, lam) for x, t in zip(inputs, targets)) / len(inputs)
 
 
-def _no_floor(scores, k):
-    mask = torch.zeros(scores.numel(), dtype=torch.bool)
-    mask[scores.flatten().argsort(descending=True)[:k]] = True
-    return mask.view_as(scores)
+def _to_zero(inputs, targets, W, lam):
+    return refit(inputs, targets, 0 * W, lam)
 
 
-def _floor_on_top(scores, k):
-    return keep_with_floor(scores, min(k + len(scores), scores.numel()))
+def _often(inputs, targets, W, lam):
+    return refit(inputs, targets, W, lam * len(inputs))
 
 
-def _swapped(weight, gone, size):
-    """Heads taken as the fast axis."""
-    heads = weight.shape[1] // size
-    return weight.unflatten(1, (size, heads))[
-        :, :, [h for h in range(heads) if h not in gone]
-    ].flatten(1)
+def _half(inputs, targets, W, lam):
+    """λ on one side only."""
+    G, C = sum(x.T @ x for x in inputs), sum(x.T @ t for x, t in zip(inputs, targets))
+    return torch.linalg.lstsq(G, C + lam * W.T).solution.T
 
 
-def _zeroed(weight, gone, size):
-    weight = weight.unflatten(1, (-1, size))
-    weight[:, gone] = 0
-    return weight.flatten(1)
+def _mean_gram(inputs, targets, W, lam):
+    return refit(inputs, targets, W, lam * sum(len(x) for x in inputs))
 
 
-def _rows(weight, gone, size):
-    stay = [i for i in range(weight.shape[0]) if i // size not in gone]
-    return weight[stay]
+def _mean_diagonal(inputs, targets, W, lam):
+    G = sum(x.T @ x for x in inputs)
+    return refit(inputs, targets, W, lam * G.diagonal().mean())
 
 
-def _one_by_one(weight, gone, size):
-    for h in gone:
-        weight = torch.cat([weight[:, : h * size], weight[:, (h + 1) * size :]], dim=1)
-    return weight
+def _everywhere(inputs, targets, W, lam):
+    """λ without the identity."""
+    G, C = sum(x.T @ x for x in inputs), sum(x.T @ t for x, t in zip(inputs, targets))
+    return torch.linalg.solve(G + lam, C + lam * W.T).T
 
 
-def _worst_floor(scores, k):
-    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
-        1, scores.argmin(dim=1, keepdim=True), True
-    )
-    rest = scores.masked_fill(mask, -torch.inf).flatten()
-    chosen = mask.flatten()
-    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
-    return chosen.view_as(scores)
+def _sequential(inputs, targets, W, lam):
+    for x, t in zip(inputs, targets):
+        W = refit([x], [t], W, lam)
+    return W
 
 
-GENERATOR = torch.Generator().manual_seed(5)
+GENERATOR = torch.Generator().manual_seed(4)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
-CONTEXT = draw(4, 6, 3, 2)
+BATCHES = [draw(9, 4), draw(5, 4), draw(7, 4)]
+WEIGHT = draw(3, 4)
+TARGETS = [x @ WEIGHT.T + 0.5 * draw(len(x), 3) for x in BATCHES]
 Exercise(
-    "05.head_scores",
-    head_scores,
+    "05.refit",
+    refit,
     cases=[
+        ("three batches of different size", (BATCHES, TARGETS, WEIGHT, 0.7)),
         (
-            "two examples of three tokens, two heads of size two",
-            (draw(2, 3, 2, 2), draw(2, 3, 2, 2)),
+            "a small ridge",
+            ([draw(3, 2), draw(4, 2)], [draw(3, 1), draw(4, 1)], draw(1, 2), 0.01),
         ),
-        ("one example", (draw(1, 3, 2, 2), draw(1, 3, 2, 2))),
-        ("the gradient is zero", (CONTEXT, torch.zeros(4, 6, 3, 2))),
-        (
-            "two examples that pull in opposite directions",
-            (torch.ones(2, 1, 1, 1), torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)),
-        ),
+        ("one batch", ([draw(3, 2)], [draw(3, 2)], draw(2, 2), 0.3)),
+        ("targets that W already meets", (BATCHES, [x @ WEIGHT.T for x in BATCHES], WEIGHT, 2.0)),
+        ("inputs of zero: W stays", ([0 * BATCHES[0]], TARGETS[:1], WEIGHT, 1.0)),
+        ("a very large ridge: W hardly moves", (BATCHES, TARGETS, WEIGHT, 1e4)),
     ],
     wrong=[
         (
-            lambda c, g: (c * g).abs().sum(dim=(1, 3)).mean(dim=0),
-            "The absolute value comes after the sum over tokens and places of the head: the "
-            "gate multiplies all of them at once.",
+            _to_zero,
+            "This holds the weights towards zero. The term is λ‖W' − W‖²: add λWᵀ on the right "
+            "side, too.",
         ),
         (
-            lambda c, g: (c * g).sum(dim=(1, 3)).mean(dim=0).abs(),
-            "The absolute value comes before the mean over examples; else examples that pull "
-            "in opposite directions cancel.",
+            _average,
+            "The mean of each batch's own solution is not the solution for all tokens. Add up "
+            "the Gram matrices first, then solve once.",
+        ),
+        (_often, "λ counts once, after the sums, not once for each batch."),
+        (
+            lambda inputs, targets, W, lam: refit(inputs[-1:], targets[-1:], W, lam),
+            "Only the last batch counts here: add to the sums, do not overwrite them.",
         ),
         (
-            lambda c, g: (c * g).sum(dim=(1, 3)).mean(dim=0),
-            "The absolute value is missing: examples that pull in opposite directions cancel.",
+            _mean_gram,
+            "G is a sum over tokens, not a mean: as it stands λ is too strong by the number of "
+            "tokens.",
         ),
         (
-            lambda c, g: (c * g).sum(dim=(1, 3)).abs().sum(dim=0),
-            "This is the sum over examples; the score is their mean.",
+            lambda inputs, targets, W, lam: refit(inputs, targets, W, lam).T,
+            "This is W'ᵀ, (neurons, d). Give back W', shaped like W.",
+        ),
+        (_half, "λ is missing on the left side: G + λI."),
+        (
+            lambda inputs, targets, W, lam: refit(inputs, targets, W, 0 * lam),
+            "λ is missing on both sides: without it G may have no inverse.",
         ),
         (
-            lambda c, g: (c * g).sum(dim=(1, 3)).square().mean(dim=0),
-            "This is the square, which is fisher; taylor takes the absolute value.",
+            _mean_diagonal,
+            "Here λ is used as it is. (The lesson gives it in units of G's mean diagonal.)",
+        ),
+        (lambda inputs, targets, W, lam: refit(inputs, targets, W, lam**2), "This is λ², not λ."),
+        (
+            _everywhere,
+            "λ belongs on the diagonal alone: lam * torch.eye(…). Added to a matrix it goes to "
+            "all places.",
         ),
         (
-            lambda c, g: g.sum(dim=(1, 3)).abs().mean(dim=0),
-            "This is the gradient alone. By the chain rule the gate's derivative is context "
-            "times gradient.",
+            _sequential,
+            "Each batch starts here from what the last one gave. Add up all batches, solve once.",
         ),
         (
-            lambda c, g: (c * g).sum(dim=3).mean(dim=1).abs().mean(dim=0),
-            "This is the mean over tokens; the gate's derivative is their sum.",
-        ),
-        (
-            lambda c, g: (c * g).sum(dim=3).abs().sum(dim=1).mean(dim=0),
-            "The absolute value is taken for each token; first sum over tokens, too.",
-        ),
-        (
-            lambda c, g: c.sum(dim=(1, 3)).abs().mean(dim=0),
-            "This is the context alone. By the chain rule the gate's derivative is context "
-            "times gradient.",
-        ),
-        (
-            lambda c, g: (c * g).sum(dim=(1, 2)).abs().mean(dim=0),
-            "This sums over heads and leaves the places of a head: the dimensions are (examples, "
-            "tokens, heads, size).",
-        ),
-        (
-            lambda c, g: (c * g).sum().abs(),
-            "This is one number for all heads: sum over tokens and size alone, dim=(1, 3).",
-        ),
-        (
-            lambda c, g: head_scores(c, g) / head_scores(c, g).norm(),
-            "This is divided by the norm of the layer (as Michel et al. do after it); leave that.",
-        ),
-        (
-            lambda c, g: c.norm(dim=(1, 3)).mul(g.norm(dim=(1, 3))).mean(dim=0),
-            "A product of norms knows no direction: multiply place by place, then sum.",
+            lambda inputs, targets, W, lam: torch.linalg.solve(
+                sum(x @ x.T for x in inputs), sum(targets)
+            ),
+            "G is (neurons, neurons): x.T @ x. Here it is (tokens, tokens).",
         ),
     ],
-    look="Look at “The chain rule finds it”.",
+    look="Look at “Repair one matrix by hand”.",
+    tolerance=1e-4,
 )
 
-MATRIX = draw(4, 6)
+
+def gram(*shape: int, ridge: float = 0.1):
+    x = draw(*shape)
+    return x.T @ x + ridge * torch.eye(shape[1])
+
+
+TWINS = torch.tensor([[1.0, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
 Exercise(
-    "05.without_heads",
-    without_heads,
+    "05.prices",
+    prices,
     cases=[
-        ("three heads of size two, the middle one goes", (MATRIX, [1], 2)),
-        ("two of four heads", (draw(3, 8), [0, 2], 2)),
-        ("nothing goes", (MATRIX, [], 3)),
-        ("all but the last go", (draw(6, 6), [0], 3)),
+        (
+            "neurons 0 and 1 are nearly twins, neuron 2 is alone",
+            (TWINS, torch.tensor([[1.0, 1, 1], [1, 2, 0]])),
+        ),
+        ("four neurons, hidden size 3", (gram(6, 4), draw(3, 4))),
+        ("unrelated neurons", (torch.diag(torch.tensor([4.0, 1, 0.5])), draw(2, 3))),
+        ("one neuron", (torch.tensor([[2.0]]), torch.tensor([[3.0], [4.0]]))),
+        ("a neuron that writes nothing", (gram(5, 3), draw(2, 3) * torch.tensor([1.0, 0, 1]))),
     ],
     wrong=[
-        (_zeroed, "These columns are zero, but still there and still multiplied. Leave them out."),
-        (_swapped, "A head's columns are neighbours: head h owns columns h·size to (h + 1)·size."),
         (
-            lambda w, gone, size: w.unflatten(1, (-1, size))[:, gone].flatten(1),
-            "These are the heads that go; return those that stay.",
+            lambda A, W: W.square().sum(dim=0) * A.diagonal(),
+            "This is the price if the others stay as they are. They make up for it: divide by "
+            "the diagonal of the inverse of the matrix, torch.linalg.inv(A), not of its numbers.",
         ),
         (
-            lambda w, gone, size: w[:, [i for i in range(w.shape[1]) if i not in gone]],
-            "This removes single columns. A head owns `size` of them.",
-        ),
-        (_rows, "The output matrix reads heads with its columns; its rows are the hidden values."),
-        (
-            lambda w, gone, size: w.unflatten(1, (-1, size))[
-                :, [h for h in range(w.shape[1] // size) if h not in gone]
-            ],
-            "The heads must be columns again, (d, heads · size): .flatten(1).",
+            lambda A, W: W.square().sum(dim=0) * torch.linalg.inv(A).diagonal(),
+            "Divide by the diagonal of A⁻¹, do not multiply: a neuron that no other can stand "
+            "in for must be dear.",
         ),
         (
-            lambda w, gone, size: without_heads(w, [h - 1 for h in gone], size),
-            "Heads are counted from 0.",
+            lambda A, W: W.square().sum(dim=0) / A.diagonal(),
+            "The diagonal of A itself is not enough: invert the whole matrix, then take the "
+            "diagonal.",
         ),
         (
-            _one_by_one,
-            "After the first head is cut out the places of the others have moved: cut all at once.",
-        ),
-        (lambda w, gone, size: w, "Nothing is removed."),
-        (
-            lambda w, gone, size: (
-                without_heads(w, gone, size).unflatten(1, (-1, size)).flip(1).flatten(1)
-            ),
-            "The heads that stay keep their order.",
+            lambda A, W: W.square().sum(dim=0) / torch.linalg.inv(A).sum(dim=0),
+            "Take the diagonal of A⁻¹ alone, not the sums of its columns.",
         ),
         (
-            lambda w, gone, size: without_heads(w, gone, w.shape[1] // size),
-            "size is how many columns a head has, not how many heads there are.",
+            lambda A, W: W.norm(dim=0) / torch.linalg.inv(A).diagonal(),
+            "The norm of the column is squared: it is a squared error.",
+        ),
+        (
+            lambda A, W: W.square().sum(dim=0) / torch.linalg.inv(A).diagonal().square(),
+            "The diagonal of A⁻¹ is not squared.",
+        ),
+        (
+            lambda A, W: W.sum(dim=0).square() / torch.linalg.inv(A).diagonal(),
+            "Square each weight of the column first, then add up.",
+        ),
+        (
+            lambda A, W: W.square().mean(dim=0) / torch.linalg.inv(A).diagonal(),
+            "Add up the squares of the column: each output has its own share of the error.",
+        ),
+        (
+            lambda A, W: W.square() / torch.linalg.inv(A).diagonal(),
+            "This is a price for each single weight, (d, neurons). A neuron pays for its whole "
+            "column: add them up.",
+        ),
+        (
+            lambda A, W: W.square().sum(dim=0) / torch.linalg.inv(A).diagonal() / 2,
+            "No half here: it is the squared error itself, not a loss whose second derivative "
+            "it is.",
+        ),
+        (
+            lambda A, W: (W.square().sum(dim=0) / torch.linalg.inv(A).diagonal()).sqrt(),
+            "This is the root of the price: leave it squared.",
+        ),
+        (
+            lambda A, W: W.square().sum(dim=0) / torch.linalg.inv(A),
+            "This divides by the whole inverse, (neurons, neurons); take its .diagonal().",
+        ),
+        (
+            lambda A, W: (W @ torch.linalg.inv(A)).square().sum(dim=0),
+            "A⁻¹ is not multiplied with W. Only its diagonal counts, and it divides.",
+        ),
+        (
+            lambda A, W: W.square().sum() / torch.linalg.inv(A).diagonal(),
+            "This takes the squares of all columns together: each neuron pays for its own, "
+            ".sum(dim=0).",
+        ),
+        (
+            lambda A, W: W.square().sum(dim=1) / torch.linalg.inv(A).diagonal(),
+            "A neuron is a column of W: its squares are summed over the rows, dim=0.",
         ),
     ],
-    look="Look at “Remove them for real”.",
+    look="Look at “From Taylor to SparseGPT”.",
+    tolerance=1e-4,
 )
 
-Exercise(
-    "05.keep_with_floor",
-    keep_with_floor,
-    cases=[
-        ("a weak layer, keep 3", (torch.tensor([[0.9, 0.5, 0.3], [0.1, 0.11, 0.05]]), 3)),
-        ("random", (draw(4, 5), 9)),
-        ("only the floor", (draw(3, 4), 3)),
-        ("two weak layers", (torch.tensor([[5.0, 4, 3], [1, 0.5, 0.4], [0.2, 0.1, 0.05]]), 3)),
-        ("all stay", (draw(2, 3), 6)),
-        ("every layer is weak somewhere", (torch.tensor([[3.0, 1], [2.5, 2.4], [0.1, 0.2]]), 4)),
-    ],
-    wrong=[
-        (_no_floor, "A layer may come out empty here. First give each layer its best head."),
-        (_floor_on_top, "The first head of each layer counts, too: k heads in all."),
-        (lambda s, k: keep_with_floor(-s, k), "These are the lowest; the highest stay."),
-        (
-            lambda s, k: torch.zeros_like(s, dtype=torch.bool).scatter(
-                1, s.argsort(dim=1, descending=True)[:, : max(1, k // len(s))], True
-            ),
-            "This keeps the same number in each layer. After the floor rank all other heads in "
-            "one list.",
-        ),
-        (
-            lambda s, k: torch.zeros_like(s, dtype=torch.bool).scatter(
-                1, s.argmax(dim=1, keepdim=True), True
-            ),
-            "This is the floor alone: k minus the number of layers are still to choose.",
-        ),
-        (
-            lambda s, k: (
-                _no_floor(s, k)
-                | torch.zeros_like(s, dtype=torch.bool).scatter(
-                    1, s.argmax(dim=1, keepdim=True), True
-                )
-            ),
-            "An empty layer gets its head on top of the k: more than k stay. Floor first, then "
-            "the rest.",
-        ),
-        (
-            lambda s, k: keep_with_floor(s / s.norm(dim=1, keepdim=True), k),
-            "This makes the layers alike first. Rank the scores as they are.",
-        ),
-        (
-            _worst_floor,
-            "The floor is each layer's best head (argmax), not its worst.",
-        ),
-        (lambda s, k: ~keep_with_floor(s, k), "True keeps. This mask is the wrong way round."),
-        (
-            lambda s, k: keep_with_floor(s, k).float(),
-            "The right places, as numbers. Make them True and False: .bool().",
-        ),
-    ],
-    look="Look at “Remove them for real”.",
+Challenge(
+    "05.fewest",
+    cost="share of the neurons",
+    quality="validation accuracy",
+    least=0.9,
+    target=0.1,
 )

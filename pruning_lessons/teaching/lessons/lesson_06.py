@@ -1,266 +1,283 @@
 """Exercises of lesson 06."""
 
-import math
-
 import torch
-from torch.nn import functional as F
 
+from ..challenges import Challenge
 from ..exercises import Exercise
 
-
-def evaluations(layers, drop):
-    return sum(m * (m - 1) for m in range(layers, layers - drop, -1))
-
-
-def block_influence(before, after, mask):
-    return (1 - F.cosine_similarity(before, after, dim=-1))[mask.bool()].mean()
-
-
-def distillation_loss(student, teacher, T):
-    p, q = (teacher / T).softmax(-1), (student / T).log_softmax(-1)
-    return T**2 * (p * (p.log() - q)).sum(-1).mean()
+Challenge(
+    "06.fewest",
+    cost="share of heads",
+    quality="validation accuracy",
+    least=0.9,
+    target=0.125,
+)
 
 
-def _reversed(student, teacher, T):
-    return distillation_loss(teacher, student, T)
+def head_scores(context, gradient):
+    return (context * gradient).sum(dim=(1, 3)).abs().mean(dim=0)
 
 
-def _mean_over_classes(student, teacher, T):
-    return distillation_loss(student, teacher, T) / student.shape[-1]
+def paired_change(before, after):
+    change = after.float() - before.float()
+    return [change.mean().item(), change.std().item() / len(change) ** 0.5]
 
 
-def _summed(student, teacher, T):
-    return distillation_loss(student, teacher, T) * len(student)
+def keep_with_floor(scores, k):
+    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
+        1, scores.argmax(dim=1, keepdim=True), True
+    )
+    rest = scores.masked_fill(mask, -torch.inf).flatten()
+    chosen = mask.flatten()
+    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
+    return chosen.view_as(scores)
 
 
-def _no_square(student, teacher, T):
-    return distillation_loss(student, teacher, T) / T**2
+def _no_floor(scores, k):
+    mask = torch.zeros(scores.numel(), dtype=torch.bool)
+    mask[scores.flatten().argsort(descending=True)[:k]] = True
+    return mask.view_as(scores)
 
 
-def _cross_entropy(student, teacher, T):
-    return -(T**2) * ((teacher / T).softmax(-1) * (student / T).log_softmax(-1)).sum(-1).mean()
+def _floor_on_top(scores, k):
+    return keep_with_floor(scores, min(k + len(scores), scores.numel()))
 
 
-def _cold(student, teacher, T):
-    return T**2 * distillation_loss(student, teacher, 1.0)
+def _zero_for_minus_infinity(scores, k):
+    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
+        1, scores.argmax(dim=1, keepdim=True), True
+    )
+    rest = scores.masked_fill(mask, 0).flatten()
+    chosen = mask.flatten()
+    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
+    return chosen.view_as(scores)
 
 
-def _probabilities(student, teacher, T):
-    p, q = (teacher / T).softmax(-1), (student / T).softmax(-1)
-    return T**2 * F.kl_div(q, p, reduction="batchmean")
+def _worst_floor(scores, k):
+    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
+        1, scores.argmin(dim=1, keepdim=True), True
+    )
+    rest = scores.masked_fill(mask, -torch.inf).flatten()
+    chosen = mask.flatten()
+    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
+    return chosen.view_as(scores)
 
 
-def _no_log_target(student, teacher, T):
-    p, q = (teacher / T).log_softmax(-1), (student / T).log_softmax(-1)
-    return T**2 * F.kl_div(q, p, reduction="batchmean")
-
-
-def _over_sentences(student, teacher, T):
-    p, q = (teacher / T).softmax(0), (student / T).log_softmax(0)
-    return T**2 * (p * (p.log() - q)).sum(-1).mean()
-
-
-def _by_sentence(before, after, mask):
-    influence = (1 - F.cosine_similarity(before, after, dim=-1)) * mask
-    return (influence.sum(1) / mask.sum(1)).mean()
-
-
-GENERATOR = torch.Generator().manual_seed(6)
+GENERATOR = torch.Generator().manual_seed(5)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
+CONTEXT = draw(4, 6, 3, 2)
 Exercise(
-    "06.evaluations",
-    evaluations,
+    "06.head_scores",
+    head_scores,
     cases=[
-        ("six of twelve", (12, 6)),
-        ("one of twelve", (12, 1)),
-        ("two of three", (3, 2)),
-        ("none", (12, 0)),
-        ("23 of 24", (24, 23)),
+        (
+            "two sentences of three tokens, two heads of size two",
+            (draw(2, 3, 2, 2), draw(2, 3, 2, 2)),
+        ),
+        ("one sentence", (draw(1, 3, 2, 2), draw(1, 3, 2, 2))),
+        ("the gradient is zero", (CONTEXT, torch.zeros(4, 6, 3, 2))),
+        (
+            "two sentences that pull in opposite directions",
+            (torch.ones(2, 1, 1, 1), torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)),
+        ),
     ],
     wrong=[
         (
-            lambda layers, drop: sum(range(layers, layers - drop, -1)),
-            "These are the models that are tried. Each of them has m − 1 layers to run.",
+            lambda c, g: (c * g).abs().sum(dim=(1, 3)).mean(dim=0),
+            "The absolute value comes after the sum over tokens and the head's dimensions: the "
+            "gate multiplies all of them at once.",
         ),
         (
-            lambda layers, drop: sum(m * m for m in range(layers, layers - drop, -1)),
-            "A candidate has one layer less than the model it is cut from: m − 1.",
+            lambda c, g: (c * g).sum(dim=(1, 3)).mean(dim=0).abs(),
+            "The absolute value comes before the mean over sentences; else sentences that pull "
+            "in opposite directions cancel.",
         ),
         (
-            lambda layers, drop: sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1)),
-            "This is the search with shared hidden states; the plain one is asked.",
+            lambda c, g: (c * g).sum(dim=(1, 3)).mean(dim=0),
+            "The absolute value is missing: sentences that pull in opposite directions cancel.",
         ),
         (
-            lambda layers, drop: drop * layers * (layers - 1),
-            "After each step there are fewer candidates, and each has fewer layers.",
+            lambda c, g: (c * g).sum(dim=(1, 3)).abs().sum(dim=0),
+            "This is the sum over sentences; the score is their mean.",
         ),
         (
-            lambda layers, drop: layers * (layers - 1) if drop else 0,
-            "This is the first step alone. Add up all steps.",
+            lambda c, g: (c * g).sum(dim=(1, 3)).square().mean(dim=0),
+            "This is the square, which is fisher; taylor takes the absolute value.",
         ),
         (
-            lambda layers, drop: sum(m * (m - 1) for m in range(layers, layers - drop - 1, -1)),
-            "This is one step too many: after the last removal nothing is tried.",
+            lambda c, g: g.sum(dim=(1, 3)).abs().mean(dim=0),
+            "This is the gradient alone. By the chain rule the gate's derivative is context "
+            "times gradient.",
         ),
         (
-            lambda layers, drop: sum(m * (m + 1) for m in range(layers, layers - drop, -1)),
-            "A candidate has one layer less than the model it is cut from, not one more: m − 1.",
+            lambda c, g: (c * g).sum(dim=3).mean(dim=1).abs().mean(dim=0),
+            "This is the mean over tokens; the gate's derivative is their sum.",
         ),
         (
-            lambda layers, drop: (
-                layers + sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1))
-            ),
-            "This is the search with shared hidden states; the plain one is asked.",
+            lambda c, g: (c * g).sum(dim=3).abs().sum(dim=1).mean(dim=0),
+            "The absolute value is taken for each token; first sum over tokens, too.",
         ),
         (
-            lambda layers, drop: layers + evaluations(layers, drop),
-            "The whole model is not run: only candidates with a layer gone.",
+            lambda c, g: c.sum(dim=(1, 3)).abs().mean(dim=0),
+            "This is the context alone. By the chain rule the gate's derivative is context "
+            "times gradient.",
         ),
         (
-            lambda layers, drop: sum(m * layers for m in range(layers, layers - drop, -1)),
-            "Candidates get shorter: each runs m − 1 layers, not all of them.",
+            lambda c, g: (c * g).sum(dim=(1, 2)).abs().mean(dim=0),
+            "This sums over heads and leaves a head's size: the dimensions are (sentences, "
+            "tokens, heads, size).",
         ),
         (
-            lambda layers, drop: sum(m * (m - 1) for m in range(drop, 0, -1)),
-            "The first step has all `layers` to choose from: m runs from `layers` down.",
+            lambda c, g: (c * g).sum().abs(),
+            "This is one number for all heads: sum over tokens and size alone, dim=(1, 3).",
         ),
         (
-            lambda layers, drop: math.comb(layers, drop) * (layers - drop),
-            "This tries all choices of `drop` layers; the greedy search takes one at a time.",
+            lambda c, g: head_scores(c, g) / head_scores(c, g).norm(),
+            "This is divided by the norm of the layer (as Michel et al. do after it); leave that.",
         ),
         (
-            lambda layers, drop: sum((m - 1) ** 2 for m in range(layers, layers - drop, -1)),
-            "With m layers left there are m candidates.",
+            lambda c, g: c.norm(dim=(1, 3)).mul(g.norm(dim=(1, 3))).mean(dim=0),
+            "A product of norms knows no direction: multiply number by number, then sum.",
         ),
     ],
-    look="Look at “The price”.",
+    look="Look at “The chain rule finds it”.",
 )
 
-MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
-BEFORE, AFTER = draw(2, 4, 3), draw(2, 4, 3)
+right = lambda text: torch.tensor([letter == "+" for letter in text])
+mean = lambda x: x.float().mean().item()
+spread = lambda x: x.float().std().item()
+change = lambda before, after: after.float() - before.float()
 Exercise(
-    "06.block_influence",
-    block_influence,
+    "06.paired_change",
+    paired_change,
     cases=[
-        ("two sentences with padding", (BEFORE, AFTER, MASK)),
-        ("nothing changes", (BEFORE, BEFORE.clone(), MASK)),
-        ("only the length changes", (BEFORE, 3 * BEFORE, MASK)),
-        ("turned round", (BEFORE, -BEFORE, MASK)),
-        ("no padding", (draw(1, 3, 2), draw(1, 3, 2), torch.ones(1, 3))),
+        ("five sentences, two are lost", (right("+++++"), right("+-++-"))),
+        ("one lost, one won", (right("++-+--"), right("+-++--"))),
+        ("nothing changes", (right("+-+-+"), right("+-+-+"))),
+        ("three of eight are won", (right("+--+---+"), right("++++-+-+"))),
+        ("all are lost but one", (right("+++++"), right("----+"))),
     ],
     wrong=[
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1)).mean(),
-            "Padding is counted, too: take real tokens only.",
+            lambda b, a: [-mean(change(b, a)), spread(change(b, a)) / len(a) ** 0.5],
+            "This is before minus after. A change is after minus before: a loss is negative.",
         ),
         (
-            lambda b, a, m: F.cosine_similarity(b, a, dim=-1)[m.bool()].mean(),
-            "This is likeness. Influence is 1 minus it.",
+            lambda b, a: [
+                mean(change(b, a)),
+                ((spread(b) ** 2 + spread(a) ** 2) / len(a)) ** 0.5,
+            ],
+            "This would be the error if the two models had answered different sentences. They "
+            "answered the same ones: subtract sentence by sentence, then take the spread.",
         ),
         (
-            lambda b, a, m: (b - a).norm(dim=-1)[m.bool()].mean(),
-            "This is a distance. Block influence looks at the direction alone, by the cosine.",
+            lambda b, a: [mean(change(b, a)), spread(change(b, a))],
+            "This is the spread of single sentences. The mean of n of them is surer, by √n.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=1)).mean(),
-            "The cosine is over the hidden values, the last dimension.",
+            lambda b, a: [mean(change(b, a)), spread(change(b, a)) / len(a)],
+            "The error of a mean falls with √n, not with n.",
         ),
         (
-            lambda b, a, m: ((1 - F.cosine_similarity(b, a, dim=-1)) * m).mean(),
-            "The padding's zeros are in the mean: divide by the number of real tokens.",
+            lambda b, a: [mean(change(b, a)), spread(change(b, a)) ** 2 / len(a)],
+            "The root is missing: this is the square of the standard error.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.long()].mean(),
-            "A mask of 0 and 1 as an index picks rows 0 and 1: .bool() first.",
+            lambda b, a: [100 * v for v in paired_change(b, a)],
+            "These are points. Shares lie between -1 and 1.",
         ),
         (
-            _by_sentence,
-            "This is the mean of the sentences' means, where a token of a short sentence counts "
-            "more: one mean over all real tokens.",
+            lambda b, a: [
+                mean(change(b, a)),
+                change(b, a).std(correction=0).item() / len(a) ** 0.5,
+            ],
+            "This spread divides by n, as NumPy's std does; .std() of PyTorch divides by n - 1, "
+            "since the mean is estimated from the same sentences.",
         ),
         (
-            lambda b, a, m: (
-                1 - F.cosine_similarity(b[m.bool()].flatten(), a[m.bool()].flatten(), 0)
-            ),
-            "This is one cosine of everything in one row: one for each token, then the mean.",
+            lambda b, a: [mean(change(b, a)), (mean(a) * (1 - mean(a)) / len(a)) ** 0.5],
+            "This is the error of one accuracy. What is asked is the error of the change.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b[:, 0], a[:, 0], dim=-1)).mean(),
-            "This is the first token of each sentence alone.",
+            lambda b, a: [mean(change(b, a)), (mean(change(b, a).abs()) / len(a)) ** 0.5],
+            "Nearly: this takes the spread around zero. .std() takes it around the mean change.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1).abs())[m.bool()].mean(),
-            "A vector turned round has changed most: no absolute value.",
+            lambda b, a: [mean(b), mean(a)],
+            "These are the two accuracies. Subtract them, and say how sure the difference is.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()].sum(),
-            "This is the sum over the real tokens; their mean is asked.",
+            lambda b, a: [mean(change(b, a).abs()), spread(change(b, a).abs()) / len(a) ** 0.5],
+            "This counts answers that changed, in whichever direction. Keep the sign.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()],
-            "This is one number for each token: the mean is missing.",
+            lambda b, a: [mean(change(b, a)), spread(a) / len(a) ** 0.5],
+            "This is the spread of the model after the cut alone. Take the spread of the change.",
         ),
         (
-            lambda b, a, m: (1 - F.cosine_similarity(b, a - b, dim=-1))[m.bool()].mean(),
-            "The cosine is between what comes in and what comes out, not what the layer adds.",
+            lambda b, a: [(a - b).mean(), 0],
+            "PyTorch neither subtracts True and False nor takes their mean: .float() makes 1 and 0 "
+            "of them first.",
         ),
     ],
-    look="Look at “Rules of thumb”.",
+    look="Look at “The rule to beat”.",
 )
 
 Exercise(
-    "06.distillation_loss",
-    distillation_loss,
+    "06.keep_with_floor",
+    keep_with_floor,
     cases=[
-        ("three sentences, five labels", (draw(3, 5), 2 * draw(3, 5), 2.0)),
-        ("temperature 1", (draw(4, 3), draw(4, 3), 1.0)),
-        ("one sentence, hot", (draw(1, 6), draw(1, 6), 8.0)),
-        ("they agree", (torch.ones(2, 3), torch.ones(2, 3), 3.0)),
-        ("shifted logits are the same answer", (draw(2, 4), draw(2, 4) + 5, 2.0)),
+        ("a weak layer, keep 3", (torch.tensor([[0.9, 0.5, 0.3], [0.1, 0.11, 0.05]]), 3)),
+        ("random", (draw(4, 5), 9)),
+        ("only the floor", (draw(3, 4), 3)),
+        ("two weak layers", (torch.tensor([[5.0, 4, 3], [1, 0.5, 0.4], [0.2, 0.1, 0.05]]), 3)),
+        ("all stay", (draw(2, 3), 6)),
+        ("every layer is weak somewhere", (torch.tensor([[3.0, 1], [2.5, 2.4], [0.1, 0.2]]), 4)),
     ],
     wrong=[
-        (_reversed, "Teacher and student have changed places: p is the teacher's."),
+        (_no_floor, "A layer may come out empty here. First give each layer its best head."),
+        (_floor_on_top, "The first head of each layer counts, too: k heads in all."),
+        (lambda s, k: keep_with_floor(-s, k), "These are the lowest; the highest stay."),
         (
-            _mean_over_classes,
-            'The sum over labels, then the mean over sentences (reduction="batchmean"); this '
-            "is also divided by the number of labels.",
-        ),
-        (_summed, "The mean over sentences is missing."),
-        (_no_square, "T² is missing: without it a high temperature makes the gradients vanish."),
-        (
-            _cross_entropy,
-            "This is the cross-entropy: subtract the teacher's own entropy, so that agreement "
-            "is zero.",
-        ),
-        (_cold, "Divide both logits by T before the softmax."),
-        (
-            _probabilities,
-            "F.kl_div takes logarithms first: log q, the student's log_softmax, not its softmax.",
+            lambda s, k: torch.zeros_like(s, dtype=torch.bool).scatter(
+                1, s.argsort(dim=1, descending=True)[:, : max(1, k // len(s))], True
+            ),
+            "This keeps the same number in each layer. After the floor rank all other heads in "
+            "one list.",
         ),
         (
-            _no_log_target,
-            "Given log p as the target, F.kl_div needs log_target=True; else log p is taken for p.",
+            lambda s, k: torch.zeros_like(s, dtype=torch.bool).scatter(
+                1, s.argmax(dim=1, keepdim=True), True
+            ),
+            "This is the floor alone: k minus the number of layers are still to choose.",
         ),
         (
-            lambda s, t, T: distillation_loss(s, t, T) / T,
-            "The factor is T², not T: dividing by T shrinks both logits and gradient.",
+            lambda s, k: (
+                _no_floor(s, k)
+                | torch.zeros_like(s, dtype=torch.bool).scatter(
+                    1, s.argmax(dim=1, keepdim=True), True
+                )
+            ),
+            "An empty layer gets its head on top of the k: more than k stay. Floor first, then "
+            "the rest.",
         ),
         (
-            lambda s, t, T: T**2 * distillation_loss(s, t / T, 1.0),
-            "Divide the student's logits by T, too.",
+            lambda s, k: keep_with_floor(s / s.norm(dim=1, keepdim=True), k),
+            "This brings the layers to one scale first. Rank the scores as they are.",
         ),
         (
-            _over_sentences,
-            "The softmax is over the labels, the last dimension.",
+            _worst_floor,
+            "The floor is each layer's best head (argmax), not its worst.",
         ),
         (
-            lambda s, t, T: -distillation_loss(s, t, T),
-            "The sign: KL is the sum of p · (log p − log q), and never negative.",
+            _zero_for_minus_infinity,
+            "The marked heads are out of the race at minus infinity only: 0 beats a score below 0.",
         ),
+        (lambda s, k: ~keep_with_floor(s, k), "True keeps. This mask is the wrong way round."),
         (
-            lambda s, t, T: F.mse_loss(s, t),
-            "This is the squared difference of the logits; KL compares probabilities.",
+            lambda s, k: keep_with_floor(s, k).float(),
+            "The right places, as numbers. Make them True and False: .bool().",
         ),
     ],
-    look="Look at “Recover between the steps”.",
+    look="Look at “Other tasks, other heads”.",
 )

@@ -1,362 +1,434 @@
 """Exercises of lesson 07."""
 
-import torch
+import math
+from dataclasses import dataclass
 
+import torch
+from torch.nn import functional as F
+
+from ..challenges import Challenge
 from ..exercises import Exercise
 
-
-def split_budget(heads, neurons, head_cost, neuron_cost, budget):
-    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
-    best = None
-    for n in range(len(heads) + 1):
-        rest = budget - n * head_cost
-        if rest >= 0:
-            m = min(int(rest // neuron_cost), len(neurons))
-            total = sum(heads[:n]) + sum(neurons[:m])
-            if best is None or total > best[0] + 1e-9:
-                best = total, n, m
-    return best[1:]
+Challenge(
+    "07.fewest",
+    cost="share of layers kept",
+    quality="validation accuracy",
+    least=0.9,
+    target=0.5,
+)
 
 
-def int8(weight):
-    scale = weight.abs().amax(dim=1, keepdim=True) / 127
-    return (weight / scale.clamp(min=1e-12)).round() * scale
+@dataclass(frozen=True)
+class Measured:
+    """Scores of models by the layers that are gone, called as the lesson's `score`; shown as code
+    that can be pasted.
+    """
+
+    found: dict
+
+    def __call__(self, layers):
+        return self.found[tuple(sorted(set(layers)))]
+
+    def __repr__(self) -> str:
+        return f"lambda layers: {self.found}[tuple(sorted(layers))]"
 
 
-def front(points):
-    return sorted(
-        p for p in set(points) if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
-    )
+def greedy_step(gone, layers, score):
+    left = [i for i in range(layers) if i not in gone]
+    return max(left, key=lambda i: score([*gone, i]))
 
 
-def _heads_first(heads, neurons, head_cost, neuron_cost, budget):
-    n = min(len(heads), int(budget // head_cost))
-    return n, min(len(neurons), int((budget - n * head_cost) // neuron_cost))
+def _left(gone, layers):
+    return [i for i in range(layers) if i not in gone]
 
 
-def _neurons_first(heads, neurons, head_cost, neuron_cost, budget):
-    m = min(len(neurons), int(budget // neuron_cost))
-    return min(len(heads), int((budget - m * neuron_cost) // head_cost)), m
+def _with_the_gone(gone, layers, score):
+    return max(range(layers), key=lambda i: score([*gone, i]))
 
 
-def _unsorted(heads, neurons, head_cost, neuron_cost, budget):
-    totals = {}
-    for n in range(len(heads) + 1):
-        if budget - n * head_cost >= 0:
-            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
-            totals.setdefault((n, m), sum(heads.tolist()[:n]) + sum(neurons.tolist()[:m]))
-    return max(totals, key=totals.get)
+def _alone(gone, layers, score):
+    return max(_left(gone, layers), key=lambda i: score([i]))
 
 
-def _by_score_alone(heads, neurons, head_cost, neuron_cost, budget):
-    """Greedy by score, blind to costs, until the first part that does not fit."""
-    parts = sorted(
-        [(s, 0) for s in heads.tolist()] + [(s, 1) for s in neurons.tolist()], reverse=True
-    )
-    counts = [0, 0]
-    for _, kind in parts:
-        cost = (head_cost, neuron_cost)[kind]
-        if cost > budget:
-            break
-        budget, counts[kind] = budget - cost, counts[kind] + 1
-    return tuple(counts)
+def _position(gone, layers, score):
+    left = _left(gone, layers)
+    return left.index(greedy_step(gone, layers, score))
 
 
-def _no_cap(heads, neurons, head_cost, neuron_cost, budget):
-    n, m = split_budget(heads, neurons, head_cost, neuron_cost, budget)
-    return n, int((budget - n * head_cost) // neuron_cost)
+def _last_of_equals(gone, layers, score):
+    return max(reversed(_left(gone, layers)), key=lambda i: score([*gone, i]))
 
 
-def _more_heads(heads, neurons, head_cost, neuron_cost, budget):
-    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
-    best = -1.0, 0, 0
-    for n in range(len(heads) + 1):
-        if n * head_cost <= budget:
-            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
-            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
-    return best[1:]
+def _from_zero(gone, layers, score):
+    best, found = 0, None
+    for i in _left(gone, layers):
+        if score([*gone, i]) > best:
+            best, found = score([*gone, i]), i
+    return found
 
 
-def _not_without(heads, neurons, head_cost, neuron_cost, budget):
-    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
-    best = -1.0, 0, 0
-    for n in range(1, len(heads) + 1):
-        if n * head_cost <= budget:
-            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
-            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
-    return best[1:]
+def _never_the_last(gone, layers, score):
+    left = _left(gone, layers)
+    return max(left[:-1] or left, key=lambda i: score([*gone, i]))
 
 
-def _by_ratio(heads, neurons, head_cost, neuron_cost, budget):
-    """Greedy by score for its price, leaving out what does not fit."""
-    costs = head_cost, neuron_cost
-    parts = [(s / costs[kind], kind) for kind, all in enumerate((heads, neurons)) for s in all]
-    counts = [0, 0]
-    for _, kind in sorted(parts, reverse=True):
-        if costs[kind] <= budget:
-            budget, counts[kind] = budget - costs[kind], counts[kind] + 1
-    return tuple(counts)
+def _never_the_first(gone, layers, score):
+    return max(_left([0, *gone], layers), key=lambda i: score([*gone, i]))
 
 
-def _whole_scale(weight):
-    scale = weight.abs().max() / 127
-    return (weight / scale.clamp(min=1e-12)).round() * scale
+def _position_of_left(gone, layers, score):
+    left = _left(gone, layers)
+    return max(range(len(left)), key=lambda i: score([*gone, i]))
 
 
-def _scaled(scale_of):
-    def wrong(weight):
-        scale = scale_of(weight).clamp(min=1e-12)
-        return (weight / scale).round() * scale
-
-    return wrong
+def evaluations(layers, drop):
+    return sum(m * (m - 1) for m in range(layers, layers - drop, -1))
 
 
-def _truncated(weight):
-    scale = (weight.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-12)
-    return (weight / scale).trunc() * scale
+def block_influence(before, after, mask):
+    return (1 - F.cosine_similarity(before, after, dim=-1))[mask.bool()].mean()
 
 
-def _columns(weight):
-    return int8(weight.T).T
+def distillation_loss(student, teacher, T):
+    p, q = (teacher / T).softmax(-1), (student / T).log_softmax(-1)
+    return T**2 * (p * (p.log() - q)).sum(-1).mean()
 
 
-def _bits_of(weight):
-    scale = weight.abs().amax(dim=1, keepdim=True) / 127
-    return (weight / scale.clamp(min=1e-12)).round()
+def _reversed(student, teacher, T):
+    return distillation_loss(teacher, student, T)
 
 
-def _floor(weight):
-    scale = weight.abs().amax(dim=1, keepdim=True) / 127
-    return (weight / scale.clamp(min=1e-12)).floor() * scale
+def _mean_over_classes(student, teacher, T):
+    return distillation_loss(student, teacher, T) / student.shape[-1]
 
 
-GENERATOR = torch.Generator().manual_seed(7)
+def _summed(student, teacher, T):
+    return distillation_loss(student, teacher, T) * len(student)
+
+
+def _no_square(student, teacher, T):
+    return distillation_loss(student, teacher, T) / T**2
+
+
+def _cross_entropy(student, teacher, T):
+    return -(T**2) * ((teacher / T).softmax(-1) * (student / T).log_softmax(-1)).sum(-1).mean()
+
+
+def _cold(student, teacher, T):
+    return T**2 * distillation_loss(student, teacher, 1.0)
+
+
+def _probabilities(student, teacher, T):
+    p, q = (teacher / T).softmax(-1), (student / T).softmax(-1)
+    return T**2 * F.kl_div(q, p, reduction="batchmean")
+
+
+def _no_log_target(student, teacher, T):
+    p, q = (teacher / T).log_softmax(-1), (student / T).log_softmax(-1)
+    return T**2 * F.kl_div(q, p, reduction="batchmean")
+
+
+def _over_sentences(student, teacher, T):
+    p, q = (teacher / T).softmax(0), (student / T).log_softmax(0)
+    return T**2 * (p * (p.log() - q)).sum(-1).mean()
+
+
+def _by_sentence(before, after, mask):
+    influence = (1 - F.cosine_similarity(before, after, dim=-1)) * mask
+    return (influence.sum(1) / mask.sum(1)).mean()
+
+
+def _measured(*scores):
+    """From (layers, score) in the order in which they are shown."""
+    return Measured(dict(scores))
+
+
+FIRST = _measured(((0,), 0.7), ((1,), 0.9), ((2,), 0.8))
+SECOND = _measured(
+    *(((0,), 0.7), ((1,), 0.9), ((2,), 0.8)),
+    *(((0, 1), 0.6), ((0, 2), 0.4), ((1, 2), 0.5)),
+)
+HELPS = _measured(
+    *(((0,), 0.7), ((1,), 0.6), ((2,), 0.5)),
+    *(((0, 1), 0.65), ((0, 2), 0.4), ((1, 2), 0.7)),
+)
+LOSSES = _measured(((0,), -0.4), ((1,), -0.9), ((2,), -0.2), ((3,), -0.3))
+EQUALS = _measured(((0,), 0.5), ((1,), 0.75), ((2,), 0.75))
+THIRD = _measured(
+    *(((0,), 0.8), ((1,), 0.9), ((2,), 0.9), ((3,), 0.7)),
+    *(((0, 1), 0.5), ((0, 2), 0.6), ((1, 2), 0.7), ((1, 3), 0.6), ((2, 3), 0.5)),
+    *(((0, 1, 2), 0.2), ((1, 2, 3), 0.3)),
+)
+Exercise(
+    "07.greedy_step",
+    greedy_step,
+    cases=[
+        ("the first step of three layers", ([], 3, FIRST)),
+        ("the second step", ([1], 3, SECOND)),
+        ("a removal that helps", ([1], 3, HELPS)),
+        ("scores below zero", ([], 4, LOSSES)),
+        ("of equal ones the first", ([], 3, EQUALS)),
+        ("the third step, removed from the back", ([2, 1], 4, THIRD)),
+    ],
+    wrong=[
+        (
+            lambda gone, layers, score: min(_left(gone, layers), key=lambda i: score([*gone, i])),
+            "This removes the layer that is missed most. A larger score is a better model: take "
+            "the candidate whose score is largest.",
+        ),
+        (
+            _alone,
+            "Each candidate was scored with the layers that are gone already put back. A "
+            "candidate lacks all of `gone`, and one layer more.",
+        ),
+        (
+            _with_the_gone,
+            "Layers that are gone already are among your candidates. Try only those that are left.",
+        ),
+        (
+            _position,
+            "This is the layer's place among those that are left. Return its number in the "
+            "whole model.",
+        ),
+        (
+            _position_of_left,
+            "You count the layers that are left from 0. They keep their numbers in the whole "
+            "model, and `score` wants those.",
+        ),
+        (
+            lambda gone, layers, score: max(score([*gone, i]) for i in _left(gone, layers)),
+            "This is the best score. Return the layer that leads to it.",
+        ),
+        (
+            lambda gone, layers, score: [*gone, greedy_step(gone, layers, score)],
+            "This is the whole list of removed layers. Return the new one alone.",
+        ),
+        (
+            _from_zero,
+            "Your best score starts at 0, but scores may be below zero (the lesson's are minus a "
+            "loss). Start below every score, or with the first candidate.",
+        ),
+        (
+            _last_of_equals,
+            "Of two equal candidates take the first: `>` instead of `>=`.",
+        ),
+        (
+            _never_the_last,
+            "The last layer is never tried: `range(n)` ends at n − 1 already.",
+        ),
+        (
+            _never_the_first,
+            "Layer 0 is never tried.",
+        ),
+        (
+            lambda gone, layers, score: max(_left(gone, layers), key=score),
+            "`score` takes a list, `[*gone, i]`, not a single number. (`gone.append(i)` is no "
+            "list: it changes `gone` and returns nothing.)",
+        ),
+        (
+            lambda gone, layers, score: max(_left(gone, layers), key=lambda i: score(gone)),
+            "You scored the model as it is. Each candidate lacks one layer more: `[*gone, i]`.",
+        ),
+    ],
+    look="Look at “Search greedily”.",
+)
+
+GENERATOR = torch.Generator().manual_seed(6)
 draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
-spread = lambda n: torch.rand(n, generator=GENERATOR)
 Exercise(
-    "07.split_budget",
-    split_budget,
+    "07.evaluations",
+    evaluations,
     cases=[
-        (
-            "two heads and four neurons, room for half",
-            (torch.tensor([5.0, 1.0]), torch.tensor([2.0, 2.0, 0.5, 0.1]), 4, 2, 8),
-        ),
-        (
-            "scores in no order",
-            (torch.tensor([0.2, 3.0, 0.1]), torch.tensor([0.1, 0.9, 0.3, 0.8, 0.2]), 5, 1, 7),
-        ),
-        ("random", (3 * spread(6), spread(12), 7, 2, 30)),
-        ("room for all", (spread(3), spread(4), 2, 1, 100)),
-        ("neurons are worth little", (1 + spread(4), 0.01 * spread(8), 3, 1, 9)),
-        ("heads are worth little", (0.01 * spread(4), 1 + spread(8), 3, 1, 9)),
-        ("no room", (spread(3), spread(4), 2, 1, 0)),
-        ("two pairs are equally good", (torch.tensor([2.0]), torch.tensor([1.0, 1.0]), 2, 1, 2)),
-        (
-            "the best score for its cost leaves a gap",
-            (torch.tensor([10.0]), torch.tensor([8.0, 8.0]), 6, 5, 10),
-        ),
+        ("six of twelve", (12, 6)),
+        ("one of twelve", (12, 1)),
+        ("two of three", (3, 2)),
+        ("none", (12, 0)),
+        ("23 of 24", (24, 23)),
     ],
     wrong=[
         (
-            _heads_first,
-            "This buys heads first. Try every number of heads, and give the rest of the budget "
-            "to neurons each time.",
+            lambda layers, drop: sum(range(layers, layers - drop, -1)),
+            "These are the models that are tried. Each of them has m − 1 layers to run.",
         ),
         (
-            _neurons_first,
-            "This buys neurons first. Try every number of heads, and give the rest of the "
-            "budget to neurons each time.",
+            lambda layers, drop: sum(m * m for m in range(layers, layers - drop, -1)),
+            "A candidate has one layer less than the model it is cut from: m − 1.",
         ),
         (
-            _unsorted,
-            "The best n heads have the n largest scores: sort both in falling order first.",
+            lambda layers, drop: sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1)),
+            "This is the search with shared hidden states; the plain one is asked.",
         ),
         (
-            _by_score_alone,
-            "A part with a high score may cost too much: compare whole purchases, one for each "
-            "number of heads.",
+            lambda layers, drop: drop * layers * (layers - 1),
+            "After each step there are fewer candidates, and each has fewer layers.",
         ),
         (
-            lambda *a: split_budget(*a)[::-1],
-            "The order is (heads, neurons).",
+            lambda layers, drop: layers * (layers - 1) if drop else 0,
+            "This is the first step alone. Add up all steps.",
         ),
         (
-            _no_cap,
-            "There are only len(neurons) neurons: min(…, len(neurons)).",
+            lambda layers, drop: sum(m * (m - 1) for m in range(layers, layers - drop - 1, -1)),
+            "This is one step too many: after the last removal nothing is tried.",
         ),
         (
-            _more_heads,
-            "Where two purchases are equally good, take the one with fewer heads: > in place of "
-            ">=.",
+            lambda layers, drop: sum(m * (m + 1) for m in range(layers, layers - drop, -1)),
+            "A candidate has one layer less than the model it is cut from, not one more: m − 1.",
         ),
         (
-            _not_without,
-            "No head at all is a choice, too: range(len(heads) + 1) starts at 0.",
-        ),
-        (
-            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
-                -heads, -neurons, head_cost, neuron_cost, budget
+            lambda layers, drop: (
+                layers + sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1))
             ),
-            "These are the lowest scores; the highest are worth their price.",
+            "This is the search with shared hidden states; the plain one is asked.",
         ),
         (
-            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
-                heads, neurons, neuron_cost, head_cost, budget
-            ),
-            "The prices of heads and neurons have changed places.",
+            lambda layers, drop: layers + evaluations(layers, drop),
+            "The whole model is not run: only candidates with a layer gone.",
         ),
         (
-            _by_ratio,
-            "Score for its price alone may leave a gap that one larger part fills better: compare "
-            "whole purchases.",
+            lambda layers, drop: sum(m * layers for m in range(layers, layers - drop, -1)),
+            "Candidates get shorter: each runs m − 1 layers, not all of them.",
         ),
         (
-            lambda heads, neurons, *rest: (len(heads), len(neurons)),
-            "This is everything; the budget is not looked at.",
+            lambda layers, drop: sum(m * (m - 1) for m in range(drop, 0, -1)),
+            "The first step has all `layers` to choose from: m runs from `layers` down.",
+        ),
+        (
+            lambda layers, drop: math.comb(layers, drop) * (layers - drop),
+            "This tries all choices of `drop` layers; the greedy search takes one at a time.",
+        ),
+        (
+            lambda layers, drop: sum((m - 1) ** 2 for m in range(layers, layers - drop, -1)),
+            "With m layers left there are m candidates.",
         ),
     ],
-    look="Look at “One budget”.",
+    look="Look at “The price”.",
 )
 
-W = draw(3, 6) * torch.tensor([[1.0], [10.0], [0.1]])
+MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
+BEFORE, AFTER = draw(2, 4, 3), draw(2, 4, 3)
 Exercise(
-    "07.int8",
-    int8,
+    "07.block_influence",
+    block_influence,
     cases=[
-        ("rows of very different size", (W,)),
-        ("random", (draw(5, 8),)),
-        ("a row of zeros", (torch.stack([torch.zeros(4), draw(4)]),)),
-        ("one number", (torch.tensor([[-2.5]]),)),
+        ("two sentences with padding", (BEFORE, AFTER, MASK)),
+        ("nothing changes", (BEFORE, BEFORE.clone(), MASK)),
+        ("only the length changes", (BEFORE, 3 * BEFORE, MASK)),
+        ("turned round", (BEFORE, -BEFORE, MASK)),
+        ("no padding", (draw(1, 3, 2), draw(1, 3, 2), torch.ones(1, 3))),
     ],
     wrong=[
         (
-            _whole_scale,
-            "One scale for the whole matrix leaves few steps for rows of small numbers: one "
-            "for each row (dim=1).",
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1)).mean(),
+            "Padding is counted, too: take real tokens only.",
         ),
         (
-            _columns,
-            "The scale belongs to an output, which is a row of the weight matrix, not a column.",
+            lambda b, a, m: F.cosine_similarity(b, a, dim=-1)[m.bool()].mean(),
+            "This is likeness. Influence is 1 minus it.",
         ),
         (
-            _bits_of,
-            "These are the 8-bit numbers. Multiply by the scale again to get back to weights.",
+            lambda b, a, m: (b - a).norm(dim=-1)[m.bool()].mean(),
+            "This is a distance. Block influence looks at the direction alone, by the cosine.",
         ),
-        (_floor, "Round to the nearest step; floor is off by half a step on average."),
         (
-            lambda w: (
-                (w / (w.abs().amax(1, keepdim=True) / 127)).round()
-                * (w.abs().amax(1, keepdim=True) / 127)
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=1)).mean(),
+            "The cosine is over the hidden values, the last dimension.",
+        ),
+        (
+            lambda b, a, m: ((1 - F.cosine_similarity(b, a, dim=-1)) * m).mean(),
+            "The padding's zeros are in the mean: divide by the number of real tokens.",
+        ),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.long()].mean(),
+            "A mask of 0 and 1 as an index picks rows 0 and 1: .bool() first.",
+        ),
+        (
+            _by_sentence,
+            "This is the mean of the sentences' means, where a token of a short sentence counts "
+            "more: one mean over all real tokens.",
+        ),
+        (
+            lambda b, a, m: (
+                1 - F.cosine_similarity(b[m.bool()].flatten(), a[m.bool()].flatten(), 0)
             ),
-            "A row of zeros has scale 0, and 0/0 is not a number.",
-        ),
-        (lambda w: int8(w.abs()), "The sign is lost: the abs is for the scale alone."),
-        (
-            _scaled(lambda w: w.abs().amax(1, keepdim=True) / 128),
-            "Divide by 127: 128 is one too many.",
+            "This is one cosine of everything in one row: one for each token, then the mean.",
         ),
         (
-            _scaled(lambda w: w.amax(1, keepdim=True) / 127),
-            "The largest size may be that of a negative number: abs before the maximum.",
+            lambda b, a, m: (1 - F.cosine_similarity(b[:, 0], a[:, 0], dim=-1)).mean(),
+            "This is the first token of each sentence alone.",
         ),
         (
-            _scaled(lambda w: (w.amax(1, keepdim=True) - w.amin(1, keepdim=True)) / 255),
-            "This takes the range from the smallest to the largest. Here zero stays zero, and the "
-            "largest size becomes 127.",
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1).abs())[m.bool()].mean(),
+            "A vector turned round has changed most: no absolute value.",
         ),
         (
-            _scaled(lambda w: w.abs().amax(1, keepdim=True) / 127 + 1e-3),
-            "What is added against 0/0 changes all scales: clamp(min=…) a tiny number.",
-        ),
-        (_truncated, "Round to the nearest step; cutting off goes towards zero."),
-        (lambda w: w, "Nothing is rounded."),
-        (
-            lambda w: (int8(w), w.abs().amax(dim=1) / 127),
-            "Give the weights back alone, without the scale.",
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()].sum(),
+            "This is the sum over the real tokens; their mean is asked.",
         ),
         (
-            lambda w: w / (w.abs().amax(1) / 127),
-            "The scales must be a column, (rows, 1): keepdim=True. Then round, and multiply.",
+            lambda b, a, m: (1 - F.cosine_similarity(b, a, dim=-1))[m.bool()],
+            "This is one number for each token: the mean is missing.",
         ),
-        (lambda w: (w * 127).round() / 127, "Each row's scale is its largest size over 127."),
+        (
+            lambda b, a, m: (1 - F.cosine_similarity(b, a - b, dim=-1))[m.bool()].mean(),
+            "The cosine is between what comes in and what comes out, not what the layer adds.",
+        ),
     ],
-    look="Look at “Eight bits”.",
+    look="Look at “One forward pass”.",
 )
 
-POINTS = [(10.0, 0.97), (4.0, 0.96), (5.0, 0.95), (2.0, 0.90), (3.0, 0.80), (12.0, 0.97)]
 Exercise(
-    "07.front",
-    front,
+    "07.distillation_loss",
+    distillation_loss,
     cases=[
-        ("six models", (POINTS,)),
-        ("one model", ([(1.0, 0.5)],)),
-        ("each better in one way", ([(3.0, 0.9), (1.0, 0.7), (2.0, 0.8)],)),
-        ("the same twice", ([(1.0, 0.5), (1.0, 0.5), (2.0, 0.4)],)),
-        ("none", ([],)),
-        ("two are equally fast", ([(2.0, 0.8), (2.0, 0.9), (3.0, 0.85)],)),
+        ("three sentences, five labels", (draw(3, 5), 2 * draw(3, 5), 2.0)),
+        ("temperature 1", (draw(4, 3), draw(4, 3), 1.0)),
+        ("one sentence, hot", (draw(1, 6), draw(1, 6), 8.0)),
+        ("they agree", (torch.ones(2, 3), torch.ones(2, 3), 3.0)),
+        ("shifted logits are the same answer", (draw(2, 4), draw(2, 4) + 5, 2.0)),
     ],
     wrong=[
+        (_reversed, "Teacher and student have changed places: p is the teacher's."),
         (
-            lambda points: sorted(set(points)),
-            "These are all points. Leave out each one that another beats: not slower and not "
-            "less accurate.",
+            _mean_over_classes,
+            'The sum over labels, then the mean over sentences (reduction="batchmean"); this '
+            "is also divided by the number of labels.",
+        ),
+        (_summed, "The mean over sentences is missing."),
+        (_no_square, "T² is missing: without it a high temperature makes the gradients vanish."),
+        (
+            _cross_entropy,
+            "This is the cross-entropy: subtract the teacher's own entropy, so that agreement "
+            "is zero.",
+        ),
+        (_cold, "Divide both logits by T before the softmax."),
+        (
+            _probabilities,
+            "F.kl_div takes logarithms first: log q, the student's log_softmax, not its softmax.",
         ),
         (
-            lambda points: sorted(
-                p
-                for p in set(points)
-                if any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
-            ),
-            "These are the points that are beaten; return the others.",
+            _no_log_target,
+            "Given log p as the target, F.kl_div needs log_target=True; else log p is taken for p.",
         ),
         (
-            lambda points: [max(points, key=lambda p: p[1])] if points else [],
-            "The most accurate one is only one end of the front: faster ones that nothing "
-            "beats belong to it.",
+            lambda s, t, T: distillation_loss(s, t, T) / T,
+            "The factor is T², not T: dividing by T shrinks both logits and gradient.",
         ),
         (
-            lambda points: sorted(
-                p for p in set(points) if not any(q[0] < p[0] and q[1] > p[1] for q in points)
-            ),
-            "A slower one of the same accuracy is beaten, and a less accurate one of the same "
-            "speed, too.",
-        ),
-        (lambda points: front(points)[::-1], "Fastest first."),
-        (
-            lambda points: sorted(
-                p for p in set(points) if not any(q[0] <= p[0] and q[1] >= p[1] for q in points)
-            ),
-            "Each point is as good as itself, and so beats itself: leave it out, q != p.",
+            lambda s, t, T: T**2 * distillation_loss(s, t / T, 1.0),
+            "Divide the student's logits by T, too.",
         ),
         (
-            lambda points: sorted(
-                p
-                for p in points
-                if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
-            ),
-            "A point that stands twice is wanted once.",
+            _over_sentences,
+            "The softmax is over the labels, the last dimension.",
         ),
         (
-            lambda points: [p for p in dict.fromkeys(points) if p in front(points)],
-            "These are in the order given; fastest first: sorted(…).",
+            lambda s, t, T: -distillation_loss(s, t, T),
+            "The sign: KL is the sum of p · (log p − log q), and never negative.",
         ),
         (
-            lambda points: [min(points)] if points else [],
-            "The fastest one is only one end of the front: more accurate ones that nothing beats "
-            "belong to it.",
-        ),
-        (
-            lambda points: sorted(
-                p
-                for p in set(points)
-                if not any(q != p and q[0] >= p[0] and q[1] >= p[1] for q in points)
-            ),
-            "Fewer milliseconds are better: q[0] <= p[0].",
-        ),
-        (
-            lambda points: [p[0] for p in front(points)],
-            "These are the milliseconds alone; give the points, (milliseconds, accuracy).",
+            lambda s, t, T: F.mse_loss(s, t),
+            "This is the squared difference of the logits; KL compares probabilities.",
         ),
     ],
-    look="Look at “The front”.",
+    look="Look at “Learn from the teacher”.",
 )

@@ -1,278 +1,293 @@
 """Exercises of lesson 08."""
 
-import math
+import torch
 
+from ..challenges import Challenge
 from ..exercises import Exercise
 
 
-def fastest(rows, base, points):
-    allowed = [row for row in rows if row[2] >= base - points / 100 - 1e-12]
-    return min(allowed, key=lambda row: row[1])[0] if allowed else None
+def split_budget(heads, neurons, head_cost, neuron_cost, budget):
+    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
+    best = None
+    for n in range(len(heads) + 1):
+        rest = budget - n * head_cost
+        if rest >= 0:
+            m = min(int(rest // neuron_cost), len(neurons))
+            total = sum(heads[:n]) + sum(neurons[:m])
+            if best is None or total > best[0] + 1e-9:
+                best = total, n, m
+    return best[1:]
 
 
-def worst_language(before, after):
-    return max(sorted(before), key=lambda k: before[k] - after[k])
+def paired(first, second):
+    d = first.float() - second.float()
+    return d.mean().item(), d.std().item() / len(d) ** 0.5
 
 
-def split(texts, share):
-    last = {}
-    for text in texts:
-        last.setdefault(text.strip().lower(), len(last))
-    n = round(share * len(last))
-    return [last[text.strip().lower()] >= len(last) - n for text in texts]
+def _heads_first(heads, neurons, head_cost, neuron_cost, budget):
+    n = min(len(heads), int(budget // head_cost))
+    return n, min(len(neurons), int((budget - n * head_cost) // neuron_cost))
 
 
-def _best(rows, base, points):
-    name = fastest(rows, base, points)
-    return next((row for row in rows if row[0] == name), None)
+def _neurons_first(heads, neurons, head_cost, neuron_cost, budget):
+    m = min(len(neurons), int(budget // neuron_cost))
+    return min(len(heads), int((budget - m * neuron_cost) // head_cost)), m
 
 
-def _last_allowed(rows, base, points):
-    return [None, *(r[0] for r in rows if r[2] >= base - points / 100 - 1e-12)][-1]
+def _unsorted(heads, neurons, head_cost, neuron_cost, budget):
+    totals = {}
+    for n in range(len(heads) + 1):
+        if budget - n * head_cost >= 0:
+            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
+            totals.setdefault((n, m), sum(heads.tolist()[:n]) + sum(neurons.tolist()[:m]))
+    return max(totals, key=totals.get)
 
 
-def _first_allowed(rows, base, points):
-    return next((r[0] for r in rows if r[2] >= base - points / 100 - 1e-12), None)
+def _by_score_alone(heads, neurons, head_cost, neuron_cost, budget):
+    """Greedy by score, blind to costs, until the first part that does not fit."""
+    parts = sorted(
+        [(s, 0) for s in heads.tolist()] + [(s, 1) for s in neurons.tolist()], reverse=True
+    )
+    counts = [0, 0]
+    for _, kind in parts:
+        cost = (head_cost, neuron_cost)[kind]
+        if cost > budget:
+            break
+        budget, counts[kind] = budget - cost, counts[kind] + 1
+    return tuple(counts)
 
 
-def _split_at(n_of, key=lambda text: text.strip().lower()):
-    """The split with another number held out, or another key."""
+def _no_cap(heads, neurons, head_cost, neuron_cost, budget):
+    n, m = split_budget(heads, neurons, head_cost, neuron_cost, budget)
+    return n, int((budget - n * head_cost) // neuron_cost)
 
-    def wrong(texts, share):
-        place = {}
-        for text in texts:
-            place.setdefault(key(text), len(place))
-        n = n_of(share, len(place))
-        return [place[key(text)] >= len(place) - n for text in texts]
+
+def _more_heads(heads, neurons, head_cost, neuron_cost, budget):
+    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
+    best = -1.0, 0, 0
+    for n in range(len(heads) + 1):
+        if n * head_cost <= budget:
+            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
+            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
+    return best[1:]
+
+
+def _not_without(heads, neurons, head_cost, neuron_cost, budget):
+    heads, neurons = (sorted(s.tolist(), reverse=True) for s in (heads, neurons))
+    best = -1.0, 0, 0
+    for n in range(1, len(heads) + 1):
+        if n * head_cost <= budget:
+            m = min(int((budget - n * head_cost) // neuron_cost), len(neurons))
+            best = max(best, (sum(heads[:n]) + sum(neurons[:m]), n, m))
+    return best[1:]
+
+
+def _by_ratio(heads, neurons, head_cost, neuron_cost, budget):
+    """Greedy by score for its price, leaving out what does not fit."""
+    costs = head_cost, neuron_cost
+    parts = [(s / costs[kind], kind) for kind, all in enumerate((heads, neurons)) for s in all]
+    counts = [0, 0]
+    for _, kind in sorted(parts, reverse=True):
+        if costs[kind] <= budget:
+            budget, counts[kind] = budget - costs[kind], counts[kind] + 1
+    return tuple(counts)
+
+
+GENERATOR = torch.Generator().manual_seed(7)
+draw = lambda *shape: torch.randn(*shape, generator=GENERATOR)
+spread = lambda n: torch.rand(n, generator=GENERATOR)
+Exercise(
+    "08.split_budget",
+    split_budget,
+    cases=[
+        (
+            "two heads and four neurons, room for half",
+            (torch.tensor([5.0, 1.0]), torch.tensor([2.0, 2.0, 0.5, 0.1]), 4, 2, 8),
+        ),
+        (
+            "scores in no order",
+            (torch.tensor([0.2, 3.0, 0.1]), torch.tensor([0.1, 0.9, 0.3, 0.8, 0.2]), 5, 1, 7),
+        ),
+        ("random", (3 * spread(6), spread(12), 7, 2, 30)),
+        ("room for all", (spread(3), spread(4), 2, 1, 100)),
+        ("neurons are worth little", (1 + spread(4), 0.01 * spread(8), 3, 1, 9)),
+        ("heads are worth little", (0.01 * spread(4), 1 + spread(8), 3, 1, 9)),
+        ("no room", (spread(3), spread(4), 2, 1, 0)),
+        ("two pairs are equally good", (torch.tensor([2.0]), torch.tensor([1.0, 1.0]), 2, 1, 2)),
+        (
+            "the best score for its cost leaves a gap",
+            (torch.tensor([10.0]), torch.tensor([8.0, 8.0]), 6, 5, 10),
+        ),
+    ],
+    wrong=[
+        (
+            _heads_first,
+            "This buys heads first. Try every number of heads, and give the rest of the budget "
+            "to neurons each time.",
+        ),
+        (
+            _neurons_first,
+            "This buys neurons first. Try every number of heads, and give the rest of the "
+            "budget to neurons each time.",
+        ),
+        (
+            _unsorted,
+            "The best n heads have the n largest scores: sort both in falling order first.",
+        ),
+        (
+            _by_score_alone,
+            "A part with a high score may cost too much: compare whole purchases, one for each "
+            "number of heads.",
+        ),
+        (
+            lambda *a: split_budget(*a)[::-1],
+            "The order is (heads, neurons).",
+        ),
+        (
+            _no_cap,
+            "There are only len(neurons) neurons: min(…, len(neurons)).",
+        ),
+        (
+            _more_heads,
+            "Where two purchases are equally good, take the one with fewer heads: > in place of "
+            ">=.",
+        ),
+        (
+            _not_without,
+            "No head at all is a choice, too: range(len(heads) + 1) starts at 0.",
+        ),
+        (
+            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
+                -heads, -neurons, head_cost, neuron_cost, budget
+            ),
+            "These are the lowest scores; the highest are worth their price.",
+        ),
+        (
+            lambda heads, neurons, head_cost, neuron_cost, budget: split_budget(
+                heads, neurons, neuron_cost, head_cost, budget
+            ),
+            "The prices of heads and neurons have changed places.",
+        ),
+        (
+            _by_ratio,
+            "Score for its price alone may leave a gap that one larger part fills better: compare "
+            "whole purchases.",
+        ),
+        (
+            lambda heads, neurons, *rest: (len(heads), len(neurons)),
+            "This is everything; the budget is not looked at.",
+        ),
+    ],
+    look="Look at “One budget”.",
+)
+
+
+def _with_error(error):
+    """The right mean, and an error of its own."""
+
+    def wrong(first, second):
+        d = first.float() - second.float()
+        return d.mean().item(), float(error(first.float(), second.float(), d))
 
     return wrong
 
 
-def _last_seen(texts, share):
-    """Each text has the place where it stands last."""
-    order = list(dict.fromkeys(text.strip().lower() for text in reversed(texts)))[::-1]
-    n = round(share * len(order))
-    return [order.index(text.strip().lower()) >= len(order) - n for text in texts]
-
-
-def _minus_zero(texts, share):
-    order = list(dict.fromkeys(text.strip().lower() for text in texts))
-    out = set(order[-round(share * len(order)) :])
-    return [text.strip().lower() in out for text in texts]
-
-
-def _rows_end(texts, share):
-    n = round(share * len(texts))
-    return [i >= len(texts) - n for i in range(len(texts))]
-
-
-def _no_case(texts, share):
-    last = {}
-    for text in texts:
-        last.setdefault(text, len(last))
-    n = round(share * len(last))
-    return [last[text] >= len(last) - n for text in texts]
-
-
-ROWS = [("whole", 20.0, 0.95), ("half", 11.0, 0.945), ("third", 8.0, 0.93), ("tenth", 3.0, 0.70)]
+T, F = True, False
+verdicts = lambda share, n: torch.rand(n, generator=GENERATOR) < share
 Exercise(
-    "08.fastest",
-    fastest,
+    "08.paired",
+    paired,
     cases=[
-        ("one point may go", (ROWS, 0.95, 1.0)),
-        ("two points, rows in no order", ([ROWS[2], ROWS[1], ROWS[3], ROWS[0]], 0.95, 2.0)),
-        ("none may go", (ROWS, 0.95, 0.0)),
-        ("everything may go", (ROWS, 0.95, 50.0)),
-        ("no model is good enough", (ROWS[1:], 0.99, 1.0)),
+        ("four sentences", (torch.tensor([T, T, F, T]), torch.tensor([T, F, F, F]))),
+        (
+            "each is right where the other is not",
+            (torch.tensor([T, F, T, F, F, F]), torch.tensor([F, T, F, T, F, F])),
+        ),
+        ("two models that are often right", (verdicts(0.9, 12), verdicts(0.8, 12))),
+        ("a model and itself", (torch.tensor([T, F, T]), torch.tensor([T, F, T]))),
+        ("the second is better", (torch.tensor([F, F, T, F, T]), torch.tensor([T, F, T, T, T]))),
     ],
     wrong=[
         (
-            lambda rows, base, points: min(rows, key=lambda r: r[1])[0],
-            "The fastest of all may lose too much: first keep the rows whose accuracy is allowed.",
+            _with_error(
+                lambda a, b, d: ((a.var() + b.var()) / len(a)) ** 0.5,
+            ),
+            "This adds the variances of both models, as if they had answered different sentences. "
+            "Take the standard deviation of the differences.",
         ),
         (
-            lambda rows, base, points: max(rows, key=lambda r: r[2])[0],
-            "This is the most accurate. Among the allowed ones the fastest is wanted.",
+            _with_error(
+                lambda a, b, d: (
+                    ((a.mean() * (1 - a.mean()) + b.mean() * (1 - b.mean())) / len(a)) ** 0.5
+                ),
+            ),
+            "p(1 − p) of each model is for different sentences. Here they are the same ones: take "
+            "the standard deviation of the differences.",
         ),
         (
-            lambda rows, base, points: fastest(rows, base, 100 * points),
-            "A point is 0.01 of a share: base − points / 100.",
+            _with_error(lambda a, b, d: d.std()),
+            "This is the spread of a single sentence. The mean of n is more certain: divide by the "
+            "root of n.",
         ),
         (
-            lambda rows, base, points: max(
-                (r for r in rows if r[2] >= base - points / 100 - 1e-12),
-                key=lambda r: r[1],
-                default=(None,),
-            )[0],
-            "This is the slowest of those allowed: fewer milliseconds are better.",
+            _with_error(lambda a, b, d: d.std() / len(d)),
+            "Divide by the root of n, not by n.",
         ),
         (
-            _last_allowed,
-            "This takes the last of those allowed; rows may stand in any order. min(…, key=…).",
+            _with_error(lambda a, b, d: d.var() / len(d) ** 0.5),
+            "This is the variance; the standard deviation is its root.",
         ),
         (
-            _first_allowed,
-            "This takes the first of those allowed; rows may stand in any order. min(…, key=…).",
+            _with_error(lambda a, b, d: d.var() / len(d)),
+            "This is the square of the standard error: a root is missing.",
         ),
         (
-            lambda rows, base, points: min(r[2] >= base - points / 100 - 1e-12 for r in rows),
-            "This compares without picking: filter the rows, then take the name of the fastest.",
+            _with_error(lambda a, b, d: d.std(correction=0) / len(d) ** 0.5),
+            "Divide by n − 1 in the standard deviation, as .std() does by itself.",
         ),
         (
-            lambda rows, base, points: _best(rows, base, points),
-            "The whole row is returned; its name is asked: row[0].",
+            _with_error(lambda a, b, d: 2 * d.std() / len(d) ** 0.5),
+            "These are two standard errors; return one.",
         ),
         (
-            lambda rows, base, points: (_best(rows, base, points) or (0, 0))[1],
-            "These are the milliseconds; the name is asked.",
+            _with_error(lambda a, b, d: d.abs().mean() ** 0.5 / len(d) ** 0.5),
+            "Nearly: take the mean away before you square, as .std() does.",
         ),
         (
-            lambda rows, base, points: fastest(rows, base * (1 - points / 100), 0),
-            "A point is 0.01 itself, not a hundredth of the accuracy: base − points / 100.",
+            lambda first, second: paired(second, first),
+            "The first minus the second.",
         ),
         (
-            lambda rows, base, points: fastest(rows, base, -points),
-            "Accuracy may fall by so much: base − points / 100, not plus.",
+            lambda first, second: (
+                (first != second).float().mean().item(),
+                paired(first, second)[1],
+            ),
+            "How often they disagree is not who is ahead: keep the sign, first minus second.",
         ),
         (
-            lambda rows, base, points: min(
-                (r for r in rows if r[2] >= base - points / 100 - 1e-12), key=lambda r: r[1]
-            )[0],
-            "Where no row is allowed min has nothing to choose from: return None.",
+            lambda first, second: paired(first, second)[::-1],
+            "The order is (mean, standard error).",
         ),
         (
-            lambda rows, base, points: min(
-                (r for r in rows if r[2] > base - points / 100 + 1e-12),
-                key=lambda r: r[1],
-                default=(None,),
-            )[0],
-            "A row that loses exactly so much is allowed: >=.",
+            lambda first, second: paired(first, second)[0],
+            "Return two numbers: the mean and its standard error.",
+        ),
+        (
+            lambda first, second: first - second,
+            "PyTorch does not subtract bools: .float() first.",
+        ),
+        (
+            lambda first, second: tuple(100 * x for x in paired(first, second)),
+            "Shares, not percent.",
         ),
     ],
-    look="Look at “Choose a point”.",
+    look="Look at “With or without layers?”.",
 )
 
-BEFORE, AFTER = {"de": 0.95, "en": 0.98, "ro": 0.70}, {"de": 0.94, "en": 0.90, "ro": 0.65}
-Exercise(
-    "08.worst_language",
-    worst_language,
-    cases=[
-        ("three languages", (BEFORE, AFTER)),
-        ("one gains", ({"a": 0.5, "b": 0.6}, {"a": 0.7, "b": 0.59})),
-        (
-            "neither the best before nor the worst after",
-            ({"x": 0.9, "y": 0.5, "z": 0.7}, {"x": 0.89, "y": 0.5, "z": 0.6}),
-        ),
-        ("only one", ({"a": 0.5}, {"a": 0.5})),
-        ("points, not shares", ({"a": 0.9, "b": 0.3}, {"a": 0.8, "b": 0.25})),
-        ("all gain", ({"a": 0.5, "b": 0.5}, {"a": 0.6, "b": 0.9})),
-    ],
-    wrong=[
-        (
-            lambda b, a: min(a, key=a.get),
-            "This is the language with the lowest accuracy after. Which lost most?",
-        ),
-        (
-            lambda b, a: min(sorted(b), key=lambda k: b[k] - a[k]),
-            "This one lost least (or gained most).",
-        ),
-        (
-            lambda b, a: max(sorted(b), key=lambda k: abs(b[k] - a[k])),
-            "A gain is not a loss: leave the sign.",
-        ),
-        (lambda b, a: max(b, key=b.get), "This is the language with the highest accuracy before."),
-        (
-            lambda b, a: max(sorted(b), key=lambda k: (b[k] - a[k]) / b[k]),
-            "This is the loss as a part of what was there; the plain difference is asked.",
-        ),
-        (
-            lambda b, a: max(b[k] - a[k] for k in b),
-            "This is the loss itself; the name of the language is asked: max(…, key=…).",
-        ),
-        (lambda b, a: max(a, key=a.get), "This is the language with the highest accuracy after."),
-        (lambda b, a: min(b, key=b.get), "This is the language with the lowest accuracy before."),
-        (lambda b, a: max(b), "Of names max takes the last of the alphabet: give it a key."),
-        (
-            lambda b, a: {k: b[k] - a[k] for k in b},
-            "These are all losses; the name of the largest is asked: max(…, key=…).",
-        ),
-        (
-            lambda b, a: sorted(b, key=lambda k: b[k] - a[k]),
-            "These are all languages in order; the one that lost most is asked.",
-        ),
-    ],
-    look="Look at “Which language pays”.",
-)
-
-TEXTS = ["Turn on", "play jazz", "turn on ", "stop", "lights off", "PLAY JAZZ", "next", "stop"]
-Exercise(
-    "08.split",
-    split,
-    cases=[
-        ("doubles in other letters", (TEXTS, 0.4)),
-        ("nothing is held out", (TEXTS, 0.0)),
-        ("all are", (TEXTS, 1.0)),
-        ("no doubles", (["a", "b", "c", "d"], 0.5)),
-        ("a double at the end", (["a", "b", "c", "A"], 1 / 3)),
-        ("rounded up", (list("abcde"), 0.35)),
-        ("rounded down", (list("abcde"), 0.25)),
-        ("spaces at both ends", ([" stop", "go", "stop", "go "], 0.5)),
-        ("spaces inside count", (["c", "ab", "a b"], 1 / 3)),
-    ],
-    wrong=[
-        (
-            _rows_end,
-            "A text that stands twice may be on both sides here: count different texts, not lines.",
-        ),
-        (_no_case, "“Turn on” and “turn on ” are the same text: strip and lower first."),
-        (
-            lambda texts, share: [not x for x in split(texts, share)],
-            "True is held out. This is the wrong way round.",
-        ),
-        (
-            lambda texts, share: [
-                list(dict.fromkeys(t.strip().lower() for t in texts)).index(t.strip().lower())
-                < round(share * len({t.strip().lower() for t in texts}))
-                for t in texts
-            ],
-            "These are the first of the different texts; the last are held out.",
-        ),
-        (
-            _split_at(lambda share, n: int(share * n)),
-            "int(…) rounds down; round to the nearest.",
-        ),
-        (
-            _split_at(lambda share, n: math.ceil(share * n)),
-            "ceil rounds up; round to the nearest.",
-        ),
-        (
-            _minus_zero,
-            "With n = 0 the slice [-0:] is everything: count from the front, [len(…) − n:].",
-        ),
-        (
-            _split_at(lambda share, n: round(share * n), str.lower),
-            "Spaces at the ends do not count: strip, too.",
-        ),
-        (
-            _split_at(lambda share, n: round(share * n), str.strip),
-            "Capitals do not count: lower, too.",
-        ),
-        (
-            _split_at(lambda share, n: round(share * n), lambda t: t.lower().replace(" ", "")),
-            "Spaces inside a text count: strip takes those at the ends alone.",
-        ),
-        (
-            _last_seen,
-            "A text has its number from where it first appears, not from where it last does.",
-        ),
-        (
-            lambda texts, share: [int(x) for x in split(texts, share)],
-            "True and False are asked, not 1 and 0.",
-        ),
-        (
-            lambda texts, share: [t for t, x in zip(texts, split(texts, share)) if x],
-            "These are the texts held out; one True or False for each text is asked.",
-        ),
-    ],
-    look="Look at “Three sets, no text in two”.",
+Challenge(
+    "08.fewest",
+    cost="share of the MACs",
+    quality="validation accuracy",
+    least=0.9,
+    target=0.15,
 )

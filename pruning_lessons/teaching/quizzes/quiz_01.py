@@ -3,6 +3,134 @@
 from ..quiz import Question, right, wrong
 
 Question(
+    "01.far_word",
+    "An untrained LSTM, as PyTorch makes it, reads 60 tokens. How strongly does its last output "
+    "depend on the first token, compared with the last?",
+    [
+        wrong(
+            "About as strongly: LSTMs were made to remember.",
+            "They were made so that they can learn to. As PyTorch makes them, the forget gate "
+            "keeps about half at every step.",
+        ),
+        wrong(
+            "About a tenth as strongly.",
+            "That would take a gate that keeps 96% at every step. PyTorch's begins at about one "
+            "half.",
+        ),
+        right(
+            "Less than a millionth as strongly.",
+            "Where about half is kept at every step, a half to the power of 59 is left, less than "
+            "10⁻¹⁷. What is measured is larger, because there are other paths, but not by enough.",
+        ),
+    ],
+    look="Look at “Why attention: the bottleneck”.",
+    predict=True,
+)
+
+Question(
+    "01.by_hand",
+    "The query of “he” is (2, 0). The keys are (2, 0) for “Bill”, (−1, 1) for “paid”, (1, 1) for "
+    "“he”. How much weight does “Bill” get from “he”?",
+    [
+        wrong(
+            "About a third: there are three tokens.",
+            "That is so when all dot products are equal. These are 4, −2 and 2.",
+        ),
+        wrong(
+            "Two thirds: 4 of 4 + 2, and nothing for “paid”.",
+            "Weights are not proportional to dot products, and a negative one does not get zero. "
+            "The softmax takes e to the power of each, divided by √2 first.",
+        ),
+        right(
+            "About 80%.",
+            "The dot products are 4, −2 and 2, divided by √2 about 2.8, −1.4 and 1.4. e to these "
+            "powers is about 16.9, 0.2 and 4.1, and 16.9 is 80% of the sum.",
+        ),
+        wrong(
+            "All of it: the largest score wins.",
+            "That would be a maximum. A softmax leaves something to all, here about a fifth to "
+            "“he” itself.",
+        ),
+    ],
+    look="Look at “Query, key, value”.",
+    predict=True,
+)
+
+Question(
+    "01.he_she",
+    "The head gives Bill nearly half of the attention of “He”. Put “She” for “He”, and change "
+    "nothing else. How much does Bill get in this head?",
+    [
+        wrong(
+            "About as much: it looks from the pronoun to the subject, wherever that is.",
+            "Then the word would not matter, only its place. Measured is less than a tenth.",
+        ),
+        right(
+            "Much less, about as much as a token gets by chance.",
+            "With 16 tokens chance is about 6%. So the word matters, and not only its place. What "
+            "about the word, this one swap cannot say.",
+        ),
+        wrong(
+            "More: the unusual word draws attention.",
+            "Attention is not surprise. Whoever asks another question, with another query, finds "
+            "other keys.",
+        ),
+    ],
+    look="Look at “He and She”.",
+    predict=True,
+)
+
+Question(
+    "01.women",
+    "Now with six names of men and six of women. If the head matched pronouns with names, women's "
+    "names would get more from “She” than from “He”. What do you expect?",
+    [
+        wrong(
+            "Just that: the mirror image of the men's names.",
+            "This is what the story says, and what one or two lucky names would confirm. Over all "
+            "of them “She” gives women's names no more than “He” does.",
+        ),
+        wrong(
+            "No difference anywhere: Bill was a chance hit.",
+            "For men's names the difference is there in every single pair. Bill was not luck; "
+            "what we read into it was.",
+        ),
+        right(
+            "Men's names get more from “He”, women's names not more from “She”.",
+            "The head answers to “He”, and most when the name is a man's. To “She” it hardly "
+            "answers. Another head may; nobody has looked yet.",
+        ),
+    ],
+    look="Look at “He and She”.",
+    predict=True,
+)
+
+Question(
+    "01.taken_from_marks",
+    "Most heads give more than half of their attention to `<s>` and `</s>`. How many take more "
+    "than half of what they pass on from there?",
+    [
+        wrong(
+            "About as many: what is looked at is taken.",
+            "What is taken is weight × value, and values differ in size. Those of the two marks "
+            "are small in most heads.",
+        ),
+        wrong(
+            "Even more: the marks sum up the sentence.",
+            "`<s>` does collect the sentence for the classifier, in its own row. Here it is about "
+            "what words take from its column.",
+        ),
+        right(
+            "Fewer than a quarter of all heads.",
+            "Most of those heads park their attention on a token that says little, and pass on "
+            "what small weights bring from the words.",
+        ),
+    ],
+    look="Look at “Looked at, and taken”.",
+    predict=True,
+)
+
+Question(
     "01.who_has_what",
     "In XLM-R's self-attention, which tokens have a query, a key and a value?",
     [
@@ -27,7 +155,7 @@ Question(
 
 Question(
     "01.order",
-    "Take the positional embeddings away. Which two sentences can attention no longer tell apart?",
+    "Take the positional embeddings away. Which two sentences can the model no longer tell apart?",
     [
         right(
             "“The dog bites the man” and “The man bites the dog”",
@@ -41,7 +169,7 @@ Question(
         ),
         wrong(
             "“The dog barks” and “The dog barks barks”",
-            "A token more changes the shares: the second “barks” takes its part of the attention.",
+            "A token more changes the weights: the second “barks” takes its part of the attention.",
         ),
         wrong(
             "None: the causal mask keeps the order.",
@@ -52,28 +180,49 @@ Question(
 )
 
 Question(
-    "01.end_mark",
-    "On one sentence a head gives `</s>` nearly all of its attention, in every row. What is the "
-    "safest reading?",
+    "01.gpt",
+    "A chatbot of the GPT kind answers your question. Where does it use cross-attention?",
     [
         wrong(
-            "`</s>` is the most important token of the sentence.",
-            "`</s>` stands at the end of every sentence, and is the same everywhere. Much "
-            "attention to a token does not prove that the answer depends on it.",
-        ),
-        right(
-            "The head may have found little to do on this sentence.",
-            "The shares of a row must add up to 1, so they have to go somewhere. A token that is "
-            "always there is a natural place. On another sentence the same head may look "
-            "elsewhere.",
+            "Between your question and its answer.",
+            "Question and answer are one text to it. What it writes looks back at the question by "
+            "masked self-attention.",
         ),
         wrong(
-            "The head is broken and can be pruned without a loss.",
-            "One sentence does not show that. Whether a head matters is measured on many "
-            "sentences, and by what happens without it: lesson 05.",
+            "In every second layer, as in the first Transformer.",
+            "The first Transformer was a translator with an encoder. Its decoder had "
+            "cross-attention in every layer; a decoder alone has nothing to cross to.",
+        ),
+        right(
+            "Nowhere.",
+            "It is a decoder only: masked self-attention and feed-forward. Cross-attention needs "
+            "a second text, read by an encoder.",
         ),
     ],
-    look="Look at “Read the pictures”.",
+    look="Look at “Who may look where”.",
+)
+
+Question(
+    "01.memory",
+    "A text gets ten times as long. How many more pairs does attention compute in a layer?",
+    [
+        wrong(
+            "Ten times as many.",
+            "Keys and values grow like this. Each of ten times as many queries now meets ten "
+            "times as many keys.",
+        ),
+        right(
+            "A hundred times as many.",
+            "Every token meets every token, T² pairs in each head. Kernels that do not store them "
+            "still compute them.",
+        ),
+        wrong(
+            "As many as before: attention needs no steps.",
+            "It needs no steps one after the other, which is why it is fast. The pairs are there "
+            "all the same, side by side.",
+        ),
+    ],
+    look="Look at “Why attention: the bottleneck”.",
 )
 
 Question(
@@ -97,8 +246,8 @@ Question(
         right(
             "Its rows of the query, key and value matrices, and its columns of the output matrix.",
             "PyTorch stores a matrix as outputs × inputs: what a head makes are rows, what the "
-            "output matrix takes from it are columns. Lesson 05 does it.",
+            "output matrix takes from it are columns. Lesson 06 does it.",
         ),
     ],
-    look="Look at “Many heads”, and at the tables of layers in lesson 00.",
+    look="Look at “A whole layer, and a whole model”, and at the tables of layers in lesson 00.",
 )
