@@ -28,6 +28,11 @@ def file(tmp_path, monkeypatch):
     return found
 
 
+def asked() -> int:
+    """How many exercises the lessons have; other tests may have made some of their own."""
+    return sum(name[:2].isdigit() for name in EXERCISES)
+
+
 def kept(file) -> dict:
     return json.loads(file.read_text("utf-8"))
 
@@ -60,7 +65,7 @@ def test_tables(file):
     a, c = len([name for name in EXERCISES if name[:2] == "00"]), len(of_lesson("00"))
     whole, one = repr(pl.progress()), repr(pl.progress("00"))
     assert re.search(rf"^00 · .+ +1 of {a} +1 of {c} +(–|0 of \d)$", whole, re.M), whole
-    assert re.search(rf"^all +1 of {len(EXERCISES)} +1 of \d+ +(–|0 of \d+)$", whole, re.M)
+    assert re.search(rf"^all +1 of {asked()} +1 of \d+ +(–|0 of \d+)$", whole, re.M)
     for line in (
         "exercise 00.kept_share +✓ passed",
         "exercise 00.layer_macs +… not yet",
@@ -80,7 +85,7 @@ def test_a_lesson_without_a_quiz(file, monkeypatch):
 
 def test_names_of_another_edition_do_not_count(file):
     record.passed("00.gone")
-    assert f"0 of {len(EXERCISES)}" in repr(pl.progress())
+    assert f"0 of {asked()}" in repr(pl.progress())
     assert "00.gone" not in repr(pl.progress("00"))
 
 
