@@ -225,7 +225,7 @@ def code_cell(cell, twin) -> str:
             f"<details><summary>A solution</summary><pre>{coloured(twin.source)}</pre></details>"
         )
     shown = "".join(map(output, cell.get("outputs", [])))
-    if cell.source.startswith("pl.explore("):
+    if "pl.explore(" in cell.source:
         shown += '<p class="note">In the notebook this has controls, and answers at once.</p>'
     return code + (f'<div class="out" tabindex="0">{shown}</div>' if shown else "")
 
@@ -245,8 +245,11 @@ def output(found) -> str:
 
 
 def still(page: str) -> str:
-    """Of a view with scripts its picture, without the frame that they would draw in."""
+    """Of a view with scripts its picture, without the frame that they would draw in, and without
+    the style that hides the picture beside the frame.
+    """
     page = re.sub(r"<iframe.*?</iframe>", "", page, flags=re.S)
+    page = re.sub(r"<style>\.pruning-lessons[\w-]*\{display:none\}</style>", "", page)
     return re.sub(r"<script.*?</script>", "", page, flags=re.S)
 
 

@@ -8,9 +8,8 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PLACES = re.compile(
-    r"(https://(?:github\.com|colab\.research\.google\.com/github|mybinder\.org/v2/gh)/)[\w.-]+/pruning_lessons\b"
-)
+HOSTS = r"github\.com|colab\.research\.google\.com/github|mybinder\.org/v2/gh"
+PLACES = re.compile(rf"(https://(?:{HOSTS})/)[\w.-]+/pruning_lessons\b")
 LAUNCH = re.compile(r"(?<=<!-- launch -->\n).*?(?=<!-- end -->)", re.S)
 NOT_YET = """Launch links for Binder and Colab stand here once the repository has an address: write
 it into `pyproject.toml` (Repository), then run `python scripts/set_address.py` and

@@ -5,11 +5,9 @@ whether the result counts, keeps the best one, and compares it with the target.
 """
 
 import math
-import re
 from dataclasses import dataclass
-from importlib import import_module
 
-from . import record
+from . import exercises, record
 from .exercises import Plain
 
 CHALLENGES: dict[str, "Challenge"] = {}
@@ -71,15 +69,8 @@ def challenge(name: str, cost: float, quality: float) -> None:
 
 
 def of_lesson(number: str) -> list[Challenge]:
-    """All challenges of a lesson, its exercises registered as well; none if there is no such."""
-    if not isinstance(number, str) or not re.fullmatch(r"\d\d", number):
-        return []
-    module = f"{__package__}.lessons.lesson_{number}"
-    try:
-        import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:  # something that the lesson needs
-            raise
+    """All challenges of a lesson; none if there is no such lesson."""
+    exercises.of_lesson(number)  # both stand in one module
     return [found for name, found in CHALLENGES.items() if name[:2] == number]
 
 

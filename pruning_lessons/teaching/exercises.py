@@ -11,6 +11,7 @@ goes on with it and an untouched notebook runs to its end.
 import copy
 import functools
 import os
+import re
 import sysconfig
 import traceback
 from collections.abc import Callable
@@ -162,11 +163,17 @@ def claim(text: str, holds) -> None:
 
 
 def of_lesson(number: str) -> list[Exercise]:
-    """All exercises of a lesson, in their order."""
+    """All exercises of a lesson, in their order; its challenges are registered as well. None if
+    there is no such lesson.
+    """
+    module = f"{__package__}.lessons.lesson_{number}"
+    if not isinstance(number, str) or not re.fullmatch(r"\d\d", number):
+        return []
     try:
-        import_module(f".lessons.lesson_{number}", __package__)
-    except ModuleNotFoundError:
-        pass
+        import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:  # something that the lesson needs
+            raise
     return [exercise for name, exercise in EXERCISES.items() if name[:2] == number]
 
 

@@ -227,6 +227,14 @@ def test_a_phone_does_not_scroll_sideways(site, opened):
             assert wide <= 390, f"{at}: {wide}"
 
 
+def test_every_picture_is_seen(opened):
+    """The still one of a view, too, which the notebook hides beside its frame."""
+    for at in ("lessons/00_prune_your_first_transformer.html", "lessons/01_attention.html"):
+        images = opened(at).locator("main img")
+        assert images.count() > 5
+        assert all(images.nth(i).is_visible() for i in range(images.count())), at
+
+
 def test_slides_go_by_keys(opened):
     page = opened("slides/04_neurons.html")
     n = page.locator("section").count()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pruning_lessons as pl
-from pruning_lessons.teaching import challenges, record
+from pruning_lessons.teaching import challenges, exercises, record
 from pruning_lessons.teaching import progress as shown
 from pruning_lessons.teaching.challenges import Challenge
 
@@ -131,7 +131,7 @@ def test_a_lesson_that_needs_what_is_not_there_says_so(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(name="torch.none")
 
-    monkeypatch.setattr(challenges, "import_module", missing)
+    monkeypatch.setattr(exercises, "import_module", missing)
     with pytest.raises(ModuleNotFoundError):
         challenges.of_lesson("00")
 

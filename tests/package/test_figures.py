@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from matplotlib.text import Text
 
 import pruning_lessons as pl
 from pruning_lessons.teaching.figures import common
@@ -201,3 +202,28 @@ assert "matplotlib.pyplot" not in sys.modules
 
 def test_matplotlib_comes_with_the_first_picture():
     subprocess.run([sys.executable, "-c", LIGHT], check=True)
+
+
+def drawn(monkeypatch) -> list:
+    """The figures that pictures are made of."""
+    figures = []
+    real = common.Picture
+
+    def noted(figure, *arguments, **named):
+        figures.append(figure)
+        return real(figure, *arguments, **named)
+
+    monkeypatch.setattr(common, "Picture", noted)
+    return figures
+
+
+def test_a_dollar_is_a_dollar_and_powers_can_be_read(monkeypatch):
+    figures = drawn(monkeypatch)
+    lines = {"$a$": [0.001, 0.1, 50.0]}
+    common.curves([0.01, 1, 100], lines, title="$5", xlabel="x", ylabel="y", logx=True, logy=True)
+    ax = figures[0].axes[0]
+    assert not any(text.get_parse_math() for text in figures[0].findobj(Text))
+    shown = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert "0.1" in shown and not any("$" in text for text in shown)
+    low, high = ax.get_ylim()
+    assert 0 < low <= 0.001 and 50 <= high < 1000  # the data fill the picture

@@ -118,14 +118,7 @@ def _zeroed(name, W, heads, neurons):
 
 def _as_numbers(name, W, heads, neurons):
     """Masks as the numbers 1 and 0, which index rows 1 and 0."""
-    heads, neurons = heads.long(), neurons.long()
-    if name == "first":
-        return W[neurons]
-    if name == "second":
-        return W[:, neurons]
-    if name == "output":
-        return W[:, heads.repeat_interleave(W.shape[1] // len(heads))]
-    return W[heads.repeat_interleave(W.shape[0] // len(heads))]
+    return cut(name, W, heads.long(), neurons.long())
 
 
 HEADS, NEURONS = torch.tensor([True, False]), torch.tensor([False, True, True])

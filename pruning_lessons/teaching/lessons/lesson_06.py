@@ -24,10 +24,13 @@ def paired_change(before, after):
 
 
 def keep_with_floor(scores, k):
-    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
-        1, scores.argmax(dim=1, keepdim=True), True
-    )
-    rest = scores.masked_fill(mask, -torch.inf).flatten()
+    return _floor(scores, k, scores.argmax(dim=1, keepdim=True), -torch.inf)
+
+
+def _floor(scores, k, first, marked):
+    """first: (layers, 1), the head of each layer that stays; marked: its score after that."""
+    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(1, first, True)
+    rest = scores.masked_fill(mask, marked).flatten()
     chosen = mask.flatten()
     chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
     return chosen.view_as(scores)
@@ -44,23 +47,11 @@ def _floor_on_top(scores, k):
 
 
 def _zero_for_minus_infinity(scores, k):
-    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
-        1, scores.argmax(dim=1, keepdim=True), True
-    )
-    rest = scores.masked_fill(mask, 0).flatten()
-    chosen = mask.flatten()
-    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
-    return chosen.view_as(scores)
+    return _floor(scores, k, scores.argmax(dim=1, keepdim=True), 0)
 
 
 def _worst_floor(scores, k):
-    mask = torch.zeros_like(scores, dtype=torch.bool).scatter(
-        1, scores.argmin(dim=1, keepdim=True), True
-    )
-    rest = scores.masked_fill(mask, -torch.inf).flatten()
-    chosen = mask.flatten()
-    chosen[rest.argsort(descending=True)[: k - len(scores)]] = True
-    return chosen.view_as(scores)
+    return _floor(scores, k, scores.argmin(dim=1, keepdim=True), -torch.inf)
 
 
 GENERATOR = torch.Generator().manual_seed(5)
