@@ -131,11 +131,13 @@ def _scores(
     """
     above = _sublayers(model)[at:]
     widths = [output.dense.in_features for _, output in above]
-    squares, gradients = ([torch.zeros(width) for width in widths] for _ in range(2))
+    squares, gradients = (
+        [torch.zeros(width, device=model.device) for width in widths] for _ in range(2)
+    )
     examples, tokens, states.inputs = 0, 0, []
     for x, mask, real, wanted in zip(states.mine, states.masks, states.real, states.answers):
         rows = len(x) if each_example else 1
-        factors = [torch.ones(rows, 1, width, requires_grad=True) for width in widths]
+        factors = [x.new_ones(rows, 1, width).requires_grad_() for width in widths]
         for place, (units, output) in enumerate(above):
             given = units(x, mask)  # (batch, T, in)
             if place == 0:
@@ -160,26 +162,26 @@ def _first_of_best(scores: list[Tensor], costs: tuple[int, ...], budget: float) 
     flat = torch.cat(scores)
     cost = torch.cat([score.new_full(score.shape, c).double() for score, c in zip(scores, costs)])
     order = flat.argsort(descending=True, stable=True)
-    kept = torch.zeros(len(flat), dtype=torch.bool)
+    kept = torch.zeros_like(flat, dtype=torch.bool)
     kept[order] = cost[order].cumsum(0) <= budget
-    return kept[: len(scores[0])]
+    return kept[: len(scores[0])].cpu()
 
 
 def _refit(dense, kept: Tensor, inputs, wanted, mine, reals) -> None:
     """Least squares, bias as it is: kept columns give what the original has after the sublayer,
     less what passes it by; the others become zero.
     """
-    n = int(kept.sum())
-    gram = torch.zeros(n, n, dtype=torch.float64)
-    right = torch.zeros(n, dense.out_features, dtype=torch.float64)
+    n, kept = int(kept.sum()), kept.to(dense.weight.device)
+    gram = dense.weight.new_zeros(n, n, dtype=torch.float64)
+    right = gram.new_zeros(n, dense.out_features)
     for x, goal, past, real in zip(inputs, wanted, mine, reals):
         x = x[real][:, kept].double()  # (tokens, kept)
         gram += x.T @ x
         right += x.T @ (goal - past - dense.bias)[real].double()
     dense.weight.zero_()
     if n:
-        found = torch.linalg.lstsq(gram, right, driver="gelsy").solution  # (kept, d)
-        dense.weight[:, kept] = found.T.to(dense.weight.dtype)
+        found = torch.linalg.lstsq(gram.cpu(), right.cpu(), driver="gelsy").solution  # (kept, d)
+        dense.weight[:, kept] = found.T.to(dense.weight)
 
 
 def main() -> None:

@@ -51,14 +51,15 @@ def _factors(weight: Tensor, pairs: list[tuple[Tensor, Tensor]], group: int) -> 
     pairs: inputs (tokens, in) and what they should give beside the bias, (tokens, d).
     """
     units = weight.shape[1] // group
-    gram, right = torch.zeros(units, units).double(), torch.zeros(units).double()
+    zeros = lambda *shape: weight.new_zeros(shape, dtype=torch.float64)
+    gram, right = zeros(units, units), zeros(units)
     inner = weight.T @ weight  # (in, in)
     for x, rest in pairs:
         gram += ((x.T @ x) * inner).view(units, group, units, group).sum((1, 3)).double()
         right += (x * (rest @ weight)).sum(0).view(units, group).sum(1).double()
     if not units:
         return weight.new_ones(0)
-    damp = 1e-3 * gram.diagonal().mean() * torch.eye(units).double()
-    factors = 1 + torch.linalg.solve(gram + damp, right - gram @ torch.ones(units).double())
+    damp = 1e-3 * gram.diagonal().mean() * torch.eye(units).to(gram)
+    factors = 1 + torch.linalg.solve(gram + damp, right - gram.sum(1))
     # the paper's guard against degenerate fits
-    return (factors if factors.abs().max() <= 10 else torch.ones(units)).to(weight.dtype)
+    return (factors if factors.abs().max() <= 10 else torch.ones_like(right)).to(weight.dtype)

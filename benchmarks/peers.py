@@ -34,20 +34,26 @@ class Calibration:
     model: Any
     data: pl.Texts
     batches: list[dict]
-    scored: dict[str, tuple[pl.Scores, float]]  # by "fisher" and "obs", with the seconds it took
+    scored: dict[str, pl.Scores]  # "fisher" and "obs"
+
+    @property
+    def there(self) -> list[dict]:
+        """The batches on the model's device."""
+        device = next(self.model.parameters()).device
+        return [{name: tensor.to(device) for name, tensor in b.items()} for b in self.batches]
 
 
 def without_refit(given: Calibration, keep: float):
-    scores, _ = given.scored["fisher"]
-    return pl.prune(given.model, pl.select(scores, given.model, keep_macs=keep))
+    masks = pl.select(given.scored["fisher"], given.model, keep_macs=keep)
+    return pl.prune(given.model, masks)
 
 
 def kwon(given: Calibration, keep: float):
-    return tune_masks(without_refit(given, keep), given.model, given.batches)
+    return tune_masks(without_refit(given, keep), given.model, given.there)
 
 
 def kprune(given: Calibration, keep: float, each_example: bool):
-    return k_prune(given.model, given.batches, keep, each_example=each_example)
+    return k_prune(given.model, given.there, keep, each_example=each_example)
 
 
 def by_share(given: Calibration, keep: float, method: str):
@@ -64,8 +70,8 @@ def torch_pruning(given: Calibration, keep: float):
     """Heads and neurons by first-order Taylor importance, hidden size kept."""
     import torch_pruning as tp
 
-    model = copy.deepcopy(given.model)
-    inputs = {k: given.batches[0][k][:2] for k in ("input_ids", "attention_mask")}
+    model, batches = copy.deepcopy(given.model), given.there
+    inputs = {k: batches[0][k][:2] for k in ("input_ids", "attention_mask")}
     layers = model.roberta.encoder.layer
     ignored, heads = [model.classifier, model.roberta.embeddings], {}
     for layer in layers:
@@ -87,7 +93,7 @@ def torch_pruning(given: Calibration, keep: float):
         ignored_layers=ignored,
         output_transform=lambda out: out.logits.sum(),
     )
-    for batch in given.batches:  # gradients summed over the calibration set
+    for batch in batches:  # gradients summed over the calibration set
         model(**{k: batch[k] for k in (*inputs, "labels")}).loss.backward()
     pruner.step()
     for layer in layers:

@@ -101,7 +101,7 @@ class Rows:
 # ---- the parts of the page
 
 
-def front(rows: Rows, whole: dict) -> str:
+def front(rows: Rows, whole: dict, seconds: dict) -> str:
     """Shares kept by budget, setting and set of one task, with seconds; and their errors."""
     kinds = list(whole["n"])
     head = ["MACs", *(f"{how}: {kind}" for how in ("fast", "thorough") for kind in kinds)]
@@ -111,12 +111,11 @@ def front(rows: Rows, whole: dict) -> str:
         for method in (FAST, THOROUGH):
             own = rows.of(keep=keep, method=method)
             cells += [spread(own.values("kept", kind)) for kind in kinds]
-        seconds = (rows.of(keep=keep, method=m).values("seconds") for m in (FAST, THOROUGH))
-        lines.append(
-            [*cells, " / ".join(f"{statistics.mean(s):.0f}" if s else "–" for s in seconds)]
-        )
+        own = [seconds.get(method, {}).get(str(keep)) for method in (FAST, THOROUGH)]
+        lines.append(cells + [" / ".join(f"{s:.0f}" if s else "–" for s in own)] * bool(seconds))
+    head += ["seconds"] * bool(seconds)
     errors = ", ".join(f"{span(rows.values('error', kind))} ({kind})" for kind in kinds)
-    return f"{table([*head, 'seconds'], lines)}\n\nStandard errors of a share kept, in points: {errors}"
+    return f"{table(head, lines)}\n\nStandard errors of a share kept, in points: {errors}"
 
 
 def by_language(rows: Rows, whole: dict) -> str:
@@ -129,7 +128,7 @@ def by_language(rows: Rows, whole: dict) -> str:
     return table(["language", "whole", *(f"{keep:.0%} of MACs" for keep in budgets)], lines)
 
 
-def beside(rows: Rows) -> str:
+def beside(rows: Rows, seconds: dict) -> str:
     """Ours and the peers', with the first draw."""
     budgets = rows.of(method=THOROUGH).budgets()
     methods = list(dict.fromkeys([FAST, THOROUGH, *rows.values("method")]))
@@ -140,11 +139,10 @@ def beside(rows: Rows) -> str:
         for keep in budgets:
             row = next(iter(own.of(keep=keep).rows), None)
             cells.append(cell(row) if row else "not run")
-        seconds = [
-            row["seconds"] for row in own.rows if "seconds" in row and row["keep"] in budgets
-        ]
+        at = [row["seconds"] for row in own.rows if "seconds" in row and row["keep"] == 0.33]
+        took = seconds.get(method, {}).get("0.33") or next(iter(at), None)
         name = f"{method} (of {', '.join(dates)})" if dates else method
-        lines.append((name, *cells, f"{statistics.mean(seconds):.0f}" if seconds else "–"))
+        lines.append((name, *cells, f"{took:.0f}" if took else "–"))
     return table(["method", *(f"{keep:.0%}" for keep in budgets), "seconds"], lines)
 
 
@@ -235,27 +233,33 @@ def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
     )
     measured = [x for x in r["rows"] if not x.get("carried")]
     draws = len({x["draw"] for x in measured})
+    made = lambda what: " and ".join(sorted({x[what] for x in measured}))
     dates = sorted({x["date"] for x in measured})
+    seconds = r["seconds"]
     hours = sum(x["took"] for x in measured) / 3600
     n = measured[0]["n"] if measured else 0
     first = rows.of(task="intents", draw=0)
     missing = "Not measured yet: `python benchmarks/run.py`."
+    of_time = "; seconds of the processor for all of it, on two quiet cores about twice the clock's"
+    of_time = of_time if seconds else ""
     parts = [
         "# Benchmarks",
-        f"Written by `make benchmark`: torch {s['torch']}, {s['threads']} threads, {' to '.join(dict.fromkeys((*dates[:1], *dates[-1:])))}. Absolute times depend on the machine. All methods have the\n"
+        f"Written by `make benchmark`: torch {made('torch')}, {' to '.join(dict.fromkeys((*dates[:1], *dates[-1:])))}; measured on {made('device')}.\n"
+        f"Seconds are of {s['threads']} threads of the processor, and depend on the machine. All methods have the\n"
         f"same calibration sentences, {n:,} in each of {draws} draws, and are measured on the same test sentences; none trains by gradients after\n"
         "pruning. *Kept* is a share of what the whole model has. MACs are the encoder's, for 24 tokens. Where a budget has several draws, the mean\n"
         "is given and in brackets the smallest and the largest.",
-        f"The rows of `run.py` took {hours:.1f} hours in all; after it `make benchmark` runs tasks.py (a few minutes), speed.py (half an hour), cost.py (a quarter)\n"
+        f"The rows of `run.py` took {hours:.1f} hours in all (on two cores alone, about three); after it `make benchmark` runs tasks.py (a few minutes), speed.py (half an hour), cost.py (a quarter)\n"
         "and base_size.py (a quarter). After an interruption the same command does the rest.",
         "## The front",
         f"The intents classifier; the whole model has right: {asked('intents')}. The trained languages calibrate, and their labels score; of the\n"
         "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, cut, refit) and its thorough one (with the search for\n"
-        "what each sublayer keeps); seconds of the processor for all of it, on two quiet cores about twice the clock's.",
+        f"what each sublayer keeps){of_time}.",
     ]
     if own["intents"].rows:
         parts += [
-            front(own["intents"], whole["intents"]) + ", from differences sentence by sentence.",
+            front(own["intents"], whole["intents"], seconds)
+            + ", from differences sentence by sentence.",
             LIMITS,
         ]
         if own["intents"].of(method=THOROUGH).rows:
@@ -269,13 +273,13 @@ def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
         "## The embedder",
         "The same without labels: the embedder behind a search, calibrated on sentences of ten languages; retrieval of translations in those and in eleven unseen\n"
         f"ones. The whole model finds: {asked('embedder') or 'not measured'}.",
-        front(own["embedder"], whole["embedder"]) + ", as of a share of so many pairs."
+        front(own["embedder"], whole["embedder"], {}) + ", as of a share of so many pairs."
         if own["embedder"].rows
         else missing,
         "## Beside others",
         "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share of MACs that the method really kept, bold where that is\n"
-        "over the budget; seconds of the processor on average.",
-        beside(first) if first.of(method=THOROUGH).rows else missing,
+        "over the budget; seconds of the processor at 33% (–: not measured).",
+        beside(first, seconds) if first.of(method=THOROUGH).rows else missing,
         NOTES + "\n" + reasons(first),
         "## Speed, and what it is made of",
         speed(of_speed),

@@ -1,11 +1,13 @@
 """Measure what `compress` keeps, on two tasks, and what others keep of the same model.
 
-    .venv/bin/python benchmarks/run.py [--quick] [--parts front peers embedder scoring]
+    .venv/bin/python benchmarks/run.py [--quick] [--device cuda] [--parts front peers embedder cost]
 
-On two cores about three hours, most of it search (the thorough setting) and K-prune. Every row is
-written as soon as it is there, to `unfinished.json`, and a run that was interrupted goes on from
-it; `--fresh` starts over (as one must after a change of the package). What is complete becomes
-`results.json`, and `report.py` makes README.md of it.
+On two cores about three hours, most of it search (the thorough setting) and K-prune; what is kept
+does not depend on the device, so a GPU may measure it, in minutes. Seconds (the part cost) are
+always the processor's. Every row is written as soon as it is there, to `unfinished.json`, and a run
+that was interrupted goes on from it, on whatever device; `--fresh` starts over (as one must after a
+change of the package). What is complete becomes `results.json`, and `report.py` makes README.md of
+it.
 
 Every method has the same calibration sentences and is measured on the same test sentences. A peer
 that cannot run here keeps the rows of the last `results.json`, with their date.
@@ -37,7 +39,8 @@ EMBEDDER_BUDGETS = (0.5, 0.33)
 DRAWS = 3
 CALIBRATION = 2048
 ZERO_SHOT = 1500  # sentences; the test set is used whole
-PARTS = ("front", "peers", "embedder", "scoring")
+COST_BUDGET = 0.33  # where the peers are timed
+PARTS = ("front", "peers", "embedder", "cost")
 Job = tuple[str, str, float, int]  # task, method, budget, draw
 
 
@@ -46,8 +49,8 @@ class Intents(trials.Intents):
 
     name = "intents"
 
-    def __init__(self, limit: int | None):
-        super().__init__(limit)
+    def __init__(self, limit: int | None, device: str):
+        super().__init__(limit, device)
         self.sets["zero-shot"] = pl.load_intents("zero_shot", limit=limit or ZERO_SHOT)
         self.sets = {kind: data.by_length() for kind, data in self.sets.items()}
         self.whole = self.right(self.model.eval())
@@ -58,7 +61,7 @@ class Intents(trials.Intents):
         found = {}
         for kind, data in self.sets.items():
             batches = data.batches(self.tokenizer, 64)
-            right = [pl.outputs(model, b).argmax(-1) == b["labels"] for b in batches]
+            right = [pl.outputs(model, b).argmax(-1).cpu() == b["labels"] for b in batches]
             found[kind] = torch.cat(right).float()
         return found
 
@@ -86,8 +89,8 @@ class Embedder(trials.Embedder):
 
     name = "embedder"
 
-    def __init__(self, limit: int | None):
-        super().__init__(limit)
+    def __init__(self, limit: int | None, device: str):
+        super().__init__(limit, device)
         if limit:
             thin = lambda data: data.subset(list(range(0, len(data), len(data) // limit + 1)))
             self.sets = {kind: thin(data) for kind, data in self.sets.items()}
@@ -120,22 +123,35 @@ class Bench:
             data = self.task.calibration(draw, self.limit)
             batches = list(data.by_length().batches(self.task.tokenizer))
             model = self.task.model
-            scored = {
-                way: timed(lambda: pl.importance(model, batches, way, seed=draw), time.process_time)
-                for way in ("fisher", "obs")
-            }
+            self.seconds, scored = {}, {}
+            for way in ("fisher", "obs"):
+                score = lambda: pl.importance(model, batches, way, seed=draw)
+                scored[way], self.seconds[way] = timed(score, time.process_time)
             self.drawn = {draw: peers.Calibration(model, data, batches, scored)}
         return self.drawn[draw]
 
     def compress(self, given: peers.Calibration, keep: float, effort: str):
-        tokenizer, scores = self.task.tokenizer, given.scored["obs"][0]
+        tokenizer, scores = self.task.tokenizer, given.scored["obs"]
         once = dict(keep_macs=keep, effort=effort, scores=scores)
         return pl.compress(given.model, tokenizer, given.batches, **once)
 
-    def row(self, job: Job, python: Path) -> dict:
-        """One measurement. Seconds are the processor's, for making the model and the scores it
-        uses: on two quiet cores about twice what a clock says, and the same on busy ones.
+    def make(self, given: peers.Calibration, method: str, keep: float):
+        efforts = {FAST: "fast", THOROUGH: "thorough"}
+        if method in efforts:
+            return self.compress(given, keep, efforts[method])
+        return peers.PEERS[method](given, keep)
+
+    def cost(self, method: str, keep: float) -> float:
+        """Seconds of the processor, for making the model and the scores it uses: on two quiet cores
+        about twice what a clock says, and the same on busy ones.
         """
+        given = self.given(0)
+        _, seconds = timed(lambda: self.make(given, method, keep), time.process_time)
+        ways = ["obs"] * (method in (FAST, THOROUGH)) + ["fisher"] * (method in peers.BY_SCORES)
+        return seconds + sum(self.seconds[way] for way in ways)
+
+    def row(self, job: Job, python: Path) -> dict:
+        """One measurement."""
         _, method, keep, draw = job
         given, start = self.given(draw), time.perf_counter()
         found = {"method": method, "keep": keep, "draw": draw, "n": len(given.data)}
@@ -145,18 +161,11 @@ class Bench:
             right = {kind: torch.tensor(own).float() for kind, own in right.items()}
             found |= self.task.measured(right)
         else:
-            efforts = {FAST: "fast", THOROUGH: "thorough"}
-            if method in efforts:
-                make: Callable = lambda: self.compress(given, keep, efforts[method])
-            else:
-                make = lambda: peers.PEERS[method](given, keep)
-            small, seconds = timed(make, time.process_time)
-            ways = ["obs"] * (method in efforts) + ["fisher"] * (method in peers.BY_SCORES)
-            found["seconds"] = seconds + sum(given.scored[way][1] for way in ways)
+            small = self.make(given, method, keep)
             found["macs"] = pl.encoder_macs(small) / pl.encoder_macs(given.model)
             found |= self.task.measure(small)
         took = time.perf_counter() - start
-        return found | {"task": self.task.name, "took": took, "date": today()}
+        return found | {"task": self.task.name, "took": took, **here(given.model)}
 
 
 def timed(function: Callable, clock: Callable[[], float] = time.perf_counter) -> tuple:
@@ -164,8 +173,12 @@ def timed(function: Callable, clock: Callable[[], float] = time.perf_counter) ->
     return function(), clock() - start
 
 
-def today() -> str:
-    return time.strftime("%Y-%m-%d")
+def here(model) -> dict[str, str]:
+    """When and with what something was measured."""
+    device = next(model.parameters()).device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
+    version = torch.__version__.split("+")[0]
+    return {"date": time.strftime("%Y-%m-%d"), "torch": version, "device": name}
 
 
 def scoring_cost(bench: Bench, rounds: int = 3) -> dict:
@@ -212,7 +225,13 @@ def plan(quick: bool, draws: int) -> dict[str, list[Job]]:
         for method in efforts
         for keep in embedders
     ]
-    return {"front": front, "peers": beside, "embedder": embedder, "scoring": []}
+    return {"front": front, "peers": beside, "embedder": embedder, "cost": []}
+
+
+def costs(quick: bool, missing: set[str]) -> list[tuple[str, float]]:
+    """Whose seconds are taken, and at which budgets."""
+    methods = [FAST] if quick else [FAST, THOROUGH, *peers.PEERS]
+    return [(method, COST_BUDGET) for method in methods if method not in missing]
 
 
 class Run:
@@ -221,12 +240,8 @@ class Run:
     def __init__(self, args: argparse.Namespace):
         self.args, self.benches = args, {}
         self.unfinished = args.out / "unfinished.json"
-        setting = {
-            "torch": torch.__version__.split("+")[0],
-            "threads": args.threads,
-            "limit": args.limit,
-        }
-        self.results = {"setting": setting, "whole": {}, "rows": []}
+        setting = {"threads": args.threads, "limit": args.limit}
+        self.results = {"setting": setting, "whole": {}, "rows": [], "seconds": {}}
         if self.unfinished.exists() and not args.fresh:
             known = json.loads(self.unfinished.read_text("utf-8"))
             if known["setting"] == setting:
@@ -235,15 +250,15 @@ class Run:
             else:
                 print("unfinished.json is of another setting: starting over", flush=True)
 
-    def bench(self, name: str) -> Bench:
-        if name not in self.benches:
-            task = {"intents": Intents, "embedder": Embedder}[name](self.args.limit)
-            self.benches[name] = Bench(task, self.args.limit)
+    def bench(self, name: str, device: str) -> Bench:
+        if (name, device) not in self.benches:
+            task = {"intents": Intents, "embedder": Embedder}[name](self.args.limit, device)
+            self.benches = {(name, device): Bench(task, self.args.limit)}
             whole = task.measure(task.model)
             asked = {kind: len(data) for kind, data in task.sets.items()}
             self.results["whole"][name] = whole | {"n": asked}
             print(name, "whole:", whole["score"], flush=True)
-        return self.benches[name]
+        return self.benches[name, device]
 
     def done(self) -> set[Job]:
         return {(r["task"], r["method"], r["keep"], r["draw"]) for r in self.results["rows"]}
@@ -254,17 +269,27 @@ class Run:
         for part in self.args.parts:
             for job in jobs[part]:
                 if job not in self.done() and job[1] not in missing:
-                    row = self.bench(job[0]).row(job, self.args.textpruner)
+                    row = self.bench(job[0], self.args.device).row(job, self.args.textpruner)
                     self.results["rows"].append(row)
                     self.save(row)
-            if part == "scoring" and "scoring" not in self.results:
-                self.results["scoring"] = scoring_cost(self.bench("intents"))
-                self.save(self.results["scoring"])
+            if part == "cost":
+                self.cost(missing)
         left = {job for own in jobs.values() for job in own if job[1] not in missing} - self.done()
         if left or "scoring" not in self.results:
             print(f"{len(left)} rows are left: {self.unfinished} has what is there", flush=True)
         else:
             self.finish(missing)
+
+    def cost(self, missing: set[str]) -> None:
+        """Seconds of the processor, also where the rows are a GPU's."""
+        for method, keep in costs(self.args.quick, missing):
+            known = self.results["seconds"].setdefault(method, {})
+            if str(keep) not in known:
+                known[str(keep)] = self.bench("intents", "cpu").cost(method, keep)
+                self.save({"method": method, "keep": keep, "seconds": known[str(keep)]})
+        if "scoring" not in self.results:
+            self.results["scoring"] = scoring_cost(self.bench("intents", "cpu"))
+            self.save(self.results["scoring"])
 
     def save(self, newest: dict) -> None:
         shown = {k: v for k, v in newest.items() if k not in ("by language", "took")}
@@ -275,23 +300,13 @@ class Run:
         """`results.json` and its page; rows of peers that are missing come from the last one."""
         file = self.args.out / "results.json"
         last = file if file.exists() else HERE / "results.json"
-        for row in old_rows(json.loads(last.read_text("utf-8"))) if last.exists() else []:
+        for row in json.loads(last.read_text("utf-8"))["rows"] if last.exists() else []:
             if row["method"] in missing:
                 self.results["rows"].append(row | {"carried": True})
         write(file, self.results)
         self.unfinished.unlink()
         report.write(self.args.out)
         print(f"{file} and its README.md are written", flush=True)
-
-
-def old_rows(results: dict) -> list[dict]:
-    """The rows of a `results.json`, also of one from before there were draws."""
-    return results.get("rows") or [
-        {name: row[name] for name in ("method", "keep", "macs", "seconds")}
-        | {"task": "intents", "draw": 0, "date": results["setting"]["date"]}
-        | {"kept": {"trained": row["kept"], "zero-shot": row["kept_zero_shot"]}}
-        for row in results["peers"]
-    ]
 
 
 def write(file: Path, results: dict) -> None:
@@ -314,6 +329,7 @@ def main() -> None:
         "--textpruner", type=Path, default=peers.TEXT_PRUNER_PYTHON, metavar="PYTHON"
     )
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="for what is kept, as cuda; seconds: cpu")
     report.add_out(parser)
     args = parser.parse_args()
     args.out = report.folder(args)

@@ -32,8 +32,8 @@ PAIRS = 200  # of each language, for the embedder
 
 
 class Intents:
-    def __init__(self, limit: int | None):
-        self.model, self.tokenizer = pl.load()
+    def __init__(self, limit: int | None, device: str = "cpu"):
+        self.model, self.tokenizer = pl.load(device=device)
         self.sets = {
             "trained": pl.load_intents("test", limit=limit),
             "zero-shot": pl.load_intents("zero_shot", limit=limit or 1500),
@@ -44,8 +44,8 @@ class Intents:
 
 
 class Embedder:
-    def __init__(self, limit: int | None):
-        self.model, self.tokenizer = pl.load(task="embedding")
+    def __init__(self, limit: int | None, device: str = "cpu"):
+        self.model, self.tokenizer = pl.load(task="embedding", device=device)
         every = sorted(set(pl.load_parallel().languages))
         unseen = [one for one in every if one not in CALIBRATING]
         self.sets = {

@@ -86,6 +86,7 @@ def menu() -> list[tuple[str, list[Page]]]:
         ("README.md", "Beside other methods"),
         ("speed.md", "Speed"),
         ("cost.md", "Cost and growth"),
+        ("room.md", "A room on one machine"),
         ("base_size.md", "At XLM-R base's size"),
         ("tasks.md", "Scoring, by task"),
         ("trials.md", "What was tried"),
@@ -95,6 +96,7 @@ def menu() -> list[tuple[str, list[Page]]]:
         Page("reference.html", "All public names"),
         Page("contributing.html", "How to change this", ROOT / "CONTRIBUTING.md"),
         Page("changelog.html", "Changes", ROOT / "CHANGELOG.md"),
+        *text("workshop", ("versions.md", "Versions that ran")),
     ]
     return [
         ("Start", [here, Page("search.html", "Search")]),
@@ -178,6 +180,11 @@ class Links:
         body = re.sub(r'<a((?: [^>]*?)? )href="([^"]*)"', link, body)
         body = body.replace("<a>>", "<a>")
         return re.sub(r'(<img [^>]*?)src="((?!data:)[^"]*)"', image, body)
+
+
+def headed(body: str) -> str:
+    """A corner of a table that has no words is no heading: to a screen reader it names nothing."""
+    return re.sub(r"<th(?: [^>]*)?>\s*</th>", "<td></td>", body)
 
 
 # ---- lessons
@@ -414,7 +421,7 @@ def build(out: Path) -> list[Page]:
             body = lesson(page, made.render)
         else:
             body = made.render(page.source.read_text("utf-8"))
-        page.body = links.rewrite(page, body)
+        page.body = headed(links.rewrite(page, body))
         index += sections(page, page.body)
     for place, page in enumerate(pages):
         about = plain(re.sub(r"<h1.*?</h1>", "", page.body, flags=re.S))[:150]

@@ -111,7 +111,7 @@ for said in ("Could you switch on the lamp?", "Wie lange läuft der Timer noch?"
 # words; ▁ marks the start of a word, and `<s>` and `</s>` mark the two ends of the text. The intent is read off the first of
 # them, `<s>`.
 #
-# The same network can also fill in a masked token, with another head on top. It was trained on things people say to a
+# The same network can also fill in a masked token, with another head on top. That head was trained on things people say to a
 # smart home, so its guesses run to lamps and music. The second sentence comes from a well-known recipe for pruning this
 # architecture: load XLM-R, fill in “Hello, i am looking \<mask\> Jammie”, draw random masks, prune, save. We follow its
 # steps, and then ask what it leaves out: what the pruned model still gets right.
@@ -180,8 +180,8 @@ print(f"{whole.accuracy:.1%} of {len(test)} sentences right, standard error {err
 #
 # A layer has six matrices. In attention, **query**, **key** and **value** make numbers for every head, and **output**
 # reads them (lesson 01 builds all four). In the feed-forward half, the **first** matrix makes a number for every neuron
-# and the **second** reads it. Now remove a neuron: nobody makes its number, so a row of *first* can go, and nobody needs to
-# read it, so a column of *second* can go. A head is the same, except that it has a block of rows, not one.
+# and the **second** reads it. Now remove a neuron: its number need not be made, so a row of *first* can go, and it need not
+# be read, so a column of *second* can go. A head is the same, except that it has a block of rows, not one.
 
 # %%
 pl.figures.what_is_cut()
@@ -310,7 +310,7 @@ after.layers()
 
 # %% [markdown]
 # Before the cut every layer had all its heads and neurons and matrices of full size. Query, key and value have lost rows,
-# the attention's output has lost columns; so it goes in the feed-forward half. What is that worth?
+# and the attention's output columns; in the feed-forward half, *first* has lost rows and *second* columns. What is that worth?
 #
 # **Exercise: count the work** (medium, 6 minutes). How many MACs does one layer need for `T` tokens, given `heads` heads of size
 # `size`, `neurons` neurons and hidden size `d`, the length of a token's vector? Every number in a matrix is multiplied once per token. And in every head the
@@ -387,7 +387,7 @@ pl.claim("random pruning to a half loses more than twenty points", lost > 0.2)
 pl.quiz("00.guess_dice")
 
 # %% [markdown]
-# We prune for six shares, five throws each, and count what is right among 150 sentences. It takes some fifteen seconds.
+# We keep six different shares, with five throws for each, and count what is right among 150 sentences. It takes some fifteen seconds.
 
 # %%
 SHARES, THROWS = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], 5
@@ -423,17 +423,17 @@ pl.claim("at a half, two throws of the dice differ by more than ten points",
 
 # %% [markdown]
 # Two findings, and the course is about both. First, a trained network has slack: take a tenth or a fifth away at random, and
-# the loss is small or too small to see; a little further down it falls off a cliff. Second, at the same size one throw is
+# the loss is small, or too small to see with 150 sentences; a little further down, accuracy falls off a cliff. Second, at the same size one throw is
 # far better than another: **which** parts stay matters as much as how many. A method that chooses well should beat the best
 # throw, and from lesson 04 on it does, by a lot.
 #
-# Where this would not hold: with training after the cut, even randomly chosen parts can do well (Budhraja et al. 2020). What
+# Where this would not hold: with training after the cut, even randomly chosen heads can do well (Budhraja et al. 2020). What
 # dice ruin here is a model that nobody trains again. And a harder task has less slack than naming 38 intents.
 #
-# <details><summary>At LLM scale</summary>The same cuts are made in large language models: Minitron removes neurons, heads and layers of
-# a 15-billion-parameter model, chosen by activations on 1,024 samples, and distils the rest to 8 and 4 billion, with up to 40
-# times fewer training tokens than training such models from scratch would take (Muralidharan et al. 2024, abstract and section 2). LLM-Pruner
-# removes coupled rows and columns together, as you just did, and repairs with a short fine-tuning (Ma, Fang, Wang 2023, section 3).</details>
+# <details><summary>At LLM scale</summary>The same cuts are made in large language models: Minitron cuts neurons, heads and coordinates
+# of the hidden states out of a 15-billion-parameter model, chosen by activations on 1,024 samples, and distils the 8 or 4 billion
+# that are left, with up to 40 times fewer training tokens than from scratch (Muralidharan et al. 2024). LLM-Pruner
+# removes coupled rows and columns together, as you just did, and repairs with a short fine-tuning (Ma, Fang, Wang 2023).</details>
 
 # %% [markdown]
 # ## Save it, open it

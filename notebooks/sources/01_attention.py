@@ -36,12 +36,12 @@ pl.check_environment();
 #
 # In 2014 a neural translator was two [recurrent networks](glossary.md#recurrent-neural-network). The first read the source word by word
 # and kept one vector as its memory, rewriting it at every step. The last state of that vector was all that the second network got to
-# write the translation from. Five words or fifty, everything had to fit into the same few hundred numbers, and long sentences
-# translated badly (Cho et al. 2014).
+# write the translation from. Five words or fifty, everything had to fit into the same thousand numbers or so, and long sentences
+# were translated badly (Cho et al. 2014).
 #
-# Bahdanau, Cho and Bengio (2015) removed the bottleneck. They kept the vectors of *all* source words, and before each word it wrote, the
-# writer looked back at them and took a weighted mean, with weights computed anew each time. They called this **attention**. Two years later
-# Vaswani et al. dropped the recurrence and kept the attention; that is the [Transformer](glossary.md#transformer).
+# Bahdanau, Cho and Bengio (2015) removed the bottleneck. They kept the vectors of *all* source words. Before each word that it wrote, the
+# second network looked back at them and took a weighted mean, with weights computed anew each time. They called this **attention**. Two years
+# later Vaswani et al. (2017) dropped the recurrence and kept the attention: that is the [Transformer](glossary.md#transformer).
 
 # %%
 pl.figures.bottleneck()
@@ -49,8 +49,8 @@ pl.figures.bottleneck()
 # %% [markdown]
 # ### One step at a time
 #
-# An **RNN** needs step 6 before it can do step 7. Attention compares all tokens with all tokens in one matrix product. Same input, same
-# width, one thread, growing length, with an [LSTM](glossary.md#lstm) as the recurrent network:
+# A recurrent network, **RNN** for short, needs step 6 before it can do step 7. Attention compares all tokens with all tokens in one matrix
+# product. Both get the same inputs, of growing length, on one thread. The recurrent network is an [LSTM](glossary.md#lstm):
 
 # %%
 D, HEADS = 384, 12                  # as in the course's model
@@ -61,7 +61,7 @@ built_in = nn.MultiheadAttention(D, HEADS, batch_first=True)
 
 @torch.inference_mode()
 def milliseconds(call):
-    """Of one call, the median of many, on one thread"""
+    """Milliseconds of a call: the median of many, on one thread."""
     timer = Timer("call()", globals={"call": call})
     timer.timeit(20)                                       # to warm up
     return 1000 * timer.blocked_autorange(min_run_time=0.1).median
@@ -118,18 +118,20 @@ pl.claim("with larger weights the RNN depends most on what is oldest",
          reach["RNN, weights × 4"][0] > reach["RNN, weights × 4"][-1])
 
 # %% [markdown]
-# All five are untrained, so this says nothing about how good they get. It shows the difficulty. Recurrence multiplies by one factor per step:
-# below 1 the influence vanishes, above 1 it explodes, and only a factor held close to 1 carries a word far. That is what an LSTM's gates are
-# for, and trained ones learn to stay open (Hochreiter and Schmidhuber 1997). Attention has no such factor, because every word is one step away.
+# All five are untrained, so this says nothing about how good they become. It shows the difficulty. Recurrence multiplies the influence of a
+# word by some factor at every step: below 1 the influence vanishes, above 1 it explodes, and only a factor held close to 1 carries a word far.
+# The LSTM was made to hold it there (Hochreiter and Schmidhuber 1997); the forget gate, which learns when to let go, was added later (Gers et
+# al. 2000). Attention has no such factor, because every word is one step away.
 #
 # ### What it costs
 #
-# Some tutorials add that Transformers need less memory than RNNs. It is the other way round. A recurrent network that reads keeps one vector,
-# however long the text. Attention keeps all keys and values, and computes one number for each pair of tokens in each head:
+# Some tutorials add that Transformers need less memory than RNNs. It is the other way round. While it reads, a recurrent network keeps one
+# vector (an LSTM two), however long the text. Attention keeps two for *each* token, its key and value (next section), and computes one number
+# for each pair of tokens in each head:
 
 # %%
 def megabytes(T):
-    """Of the LSTM's state, of keys and values, of all pairs; 4 bytes for a number."""
+    """Sizes of the LSTM's state, of keys and values, and of all pairs, 4 bytes a number."""
     return [f"{4 * n / 1e6:,.3f} MB" for n in (2 * D, 2 * T * D, HEADS * T * T)]
 
 
@@ -186,8 +188,9 @@ pl.figures.attention_by_hand(WORDS, X, W_query, W_key, W_value)
 # $$\mathrm{Attention}(Q,K,V) = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{d}}\right)V$$
 #
 # **Exercise 1: write it** (medium, 8 minutes). The rest of this lesson runs on your function. There may be more dimensions in front, such as a
-# batch and heads, so transpose the last two only. `allowed`, where given, is `True` where a query (row) may look at a key (column), or can
-# be broadcast to that; a key that is not allowed must get weight 0, and the other weights still add up to 1. Return the mixed values.
+# batch and heads, so transpose the last two only. `allowed`, if given, is `True` where a query (row) may look at a key (column); it has the
+# shape of the scores, or can be broadcast to it. A key that is not allowed must get weight 0, and the other weights must still add up to 1.
+# Return the weighted means of the values.
 #
 # <details><summary>First hint</summary>Three lines do: scores, mask, softmax and mean. <code>K.transpose(-1, -2)</code> swaps the last
 # two.</details>
@@ -209,8 +212,8 @@ def attention(Q, K, V, allowed=None):
 attention = pl.check("01.attention", attention)
 
 # %% [markdown]
-# Now against PyTorch's own, on random numbers: twelve heads, six tokens, some pairs forbidden. And a trick that we shall use below: if the
-# values are the identity matrix, what comes out is the weights themselves.
+# Now compare it with PyTorch's own, on random numbers: twelve heads, six tokens, some pairs forbidden. And a trick that we shall use below: if
+# the values are the identity matrix, the output is the weights themselves.
 
 # %%
 torch.manual_seed(SEED)
@@ -222,12 +225,12 @@ print("weights of the three words:")
 print(attention(X @ W_query, X @ W_key, torch.eye(3)).numpy().round(2))
 
 # %% [markdown]
-# Why divide by $\sqrt d$? The dot product of two vectors of $d$ independent entries with variance 1 has a spread of $\sqrt d$. Large scores
-# make the softmax give everything to one token, and then its gradient vanishes and nothing is learned:
+# Why divide by $\sqrt d$? The dot product of two vectors of $d$ independent entries with variance 1 has a spread (standard deviation) of
+# $\sqrt d$. Large scores make the softmax give everything to one token, and then its gradient vanishes and nothing is learned:
 
 # %%
 def spread(d):
-    """For 200 times 16 queries and keys: spread of scores, mean largest weight, twice"""
+    """Spread of the scores of 200 × 16 queries; mean largest weight without and with √d."""
     queries, keys = torch.randn(2, 200, 16, d)
     scores = queries @ keys.transpose(-1, -2)
     largest = [s.softmax(-1).amax(-1).mean() for s in (scores, scores / d ** 0.5)]
@@ -252,7 +255,8 @@ print(f"largest difference: {same.abs().max():.0e}")
 
 # %% [markdown]
 # So each token gets a vector added that says where it stands, its **[positional embedding](glossary.md#positional-embedding)**. This model
-# learned one for each position (most current language models rotate queries and keys instead). Neighbouring positions have similar vectors:
+# learned one for each position (most current language models rotate queries and keys instead). Neighbouring positions have similar vectors
+# (the stripes: so do some that are further apart):
 
 # %%
 model, tokenizer = pl.load(pl.prepare("embedded"))
@@ -268,9 +272,9 @@ pl.figures.similarity(P @ P.T, "How similar are positions? (mean taken off)")
 # %% [markdown]
 # ## A whole layer, and a whole model
 #
-# One softmax can follow one kind of relation. **Multi-head attention** cuts queries, keys and values into
-# [heads](glossary.md#attention-head), lets each look for itself, puts their outputs side by side again and mixes them with an output matrix.
-# The cut is yours.
+# One set of attention weights can follow one kind of relation. **Multi-head attention** cuts queries, keys and values into
+# [heads](glossary.md#attention-head), lets each head look for itself, puts their outputs side by side again and mixes them with an output
+# matrix. The cut is yours to write.
 #
 # **Exercise 2: split into heads** (easy, 4 minutes). From `(batch, T, heads · size)` to `(batch, heads, T, size)`. Head 0 owns the first
 # `size` numbers of each token's vector, head 1 the next, and so on.
@@ -316,6 +320,7 @@ def layer_by_hand(block, x, allowed=None):
 # Those few lines are a complete Transformer layer. Twelve of them make the model. At the end each token has a vector, but the intent is one
 # answer: the [classification head](glossary.md#task-head) reads the vector of the first token, **`<s>`**, and nothing else. So `<s>` is no mere
 # separator: whatever the model knows about the sentence must have been collected there by the last layer. `</s>` only marks the end.
+# (We call these two **special tokens** *the marks*.)
 
 # %%
 TEXT = "Bill bought Oreos and salad. He also paid in cash."
@@ -340,13 +345,13 @@ print(f"{L} layers by hand, the answer differs from the model's by {apart:.0e} a
 pl.claim("your attention makes this model's own answers", apart < 1e-3)
 
 # %% [markdown]
-# You have rebuilt the model around your own function. To get the attention weights from the original, pass `output_attentions=True` and load
-# it with `attn_implementation="eager"`, because the fused kernels never write them down. Then take `outputs.attentions`; `outputs[-1]`, which
-# some tutorials use, is something else if you did not ask. `pl.attention_maps` does all this.
+# You have rebuilt the model around your own function. To get the attention weights from the original, load it with
+# `attn_implementation="eager"`, because the fused kernels never write them down, and pass `output_attentions=True`. Then take
+# `outputs.attentions`; `outputs[-1]`, which some tutorials use, is something else if that argument is missing. `pl.attention_maps` does all this.
 #
 # ## He and She
 #
-# Does any head look from *He* to *Bill*? The maps have shape (layers, heads, T, T), and we search all of them.
+# Does any head look from *He* to *Bill*? We search the weights of all heads, the **attention maps**, of shape (layers, heads, T, T).
 
 # %%
 def look_from_to(text, start, end):
@@ -365,8 +370,8 @@ pl.figures.where_it_looks(found.tokens, found.maps[LAYER][0, HEAD, he], bill,
                           f"Where “He” looks, layer {LAYER}, head {HEAD}")
 
 # %% [markdown]
-# A head that understands pronouns? We picked the best of all heads after looking, so the picture proves nothing yet. An experiment changes one
-# thing, and we make it on the head named above the bars. Predict:
+# A head that understands pronouns? We picked it from all heads because it fits, so the picture proves nothing yet. An experiment changes one
+# thing: ours changes the pronoun, and watches the head named above the bars. Predict:
 
 # %%
 pl.quiz("01.he_she")
@@ -416,17 +421,17 @@ pl.claim("women's names do not get more from She than from He on average",
          women[:, 1].mean() <= women[:, 0].mean())
 
 # %% [markdown]
-# Half of the story survives. From *He* this head finds the name, above all a man's name. From *She* it finds hardly anyone, women included. So it
-# does not match a pronoun with a name; it answers to *He*. With *Bill* alone, or with one lucky name, we would have reported the opposite. Do
-# not count on the 18 of 18 either: a head picked because of *He* leads with *He* in an untrained model, too, though by next to nothing. The evidence
-# is the size of the fall.
+# Half of the story survives. From *He* this head finds the name, above all a man's name. From *She* it finds hardly any name, not even a woman's.
+# So it does not match pronouns with names; it responds to *He*. From *Bill* alone, or from one lucky name, we would have concluded the
+# opposite. And 18 of 18 alone proves little: a head picked because of *He* favours *He* in an untrained model, too, though by next to nothing.
+# The evidence is the size of the difference.
 #
-# And all this shows only where information *can* flow. Whether the model uses it is settled by taking the head away (lesson 06). Whether weights
-# explain anything is disputed: Jain and Wallace (2019) against Wiegreffe and Pinter (2019).
+# All this shows only where information *can* flow. Whether the model uses it shows when the head is taken away (lesson 06). Whether attention
+# weights explain anything is disputed: Jain and Wallace (2019) say no, Wiegreffe and Pinter (2019) object.
 #
 # ## Read the pictures
 #
-# BertViz's **head view** draws a line from each token (left) to those it looks at (right). It opens with the one head switched on. **Hover over
+# BertViz's **head view** draws a line from each token (left) to those it looks at (right). It opens with only our head switched on. **Hover over
 # “He”**: its lines alone stay. Then choose other layers in the menu; click a square to switch a head on or off, double-click it to see that
 # head alone. There are ten colours, so heads 0 and 10 share one.
 
@@ -448,7 +453,7 @@ pl.figures.pictograms()
 pl.show_model(model, tokenizer, "The cat saw the cat.")
 
 # %% [markdown]
-# How many heads do which? Let us count, on forty test sentences, each said twice so that words come back.
+# How many heads show which shape? Let us count, on forty test sentences, each said twice so that words come back.
 
 # %%
 def patterns_in(sentence):
@@ -480,18 +485,18 @@ pl.claim("hardly any head spends half of it on the token before, after, or the s
          max(half[name] for name in list(half)[:3]) <= 4)
 
 # %% [markdown]
-# A handful of heads do something one can name. Most look at the two marks, the lower layers at `<s>`, the upper ones at both alike. Weights must
-# add up to 1, so they have to go somewhere, and Clark et al. *speculate* that such a head does next to nothing. May one then prune most heads?
-# Look around first: type a sentence, in any language, and move through layers and heads.
+# A handful of heads do something one can name. Most look at the two marks: the lower layers at `<s>`, the upper ones at both alike. The weights
+# of a row must add up to 1, so they have to go somewhere, and Clark et al. *speculate* that a head looks at such tokens when it has nothing to
+# do. May one then prune most heads? Look around first: type a sentence, in any language, and move through layers and heads.
 
 # %%
 def one_map(sentence, layer, head):
     places, notes = tokenizer(sentence, verbose=False), []
     if len(places["input_ids"]) > 42:
         sentence = sentence[:places.token_to_chars(38).end]
-        notes.append("Read are only the first tokens of so long a text.")
+        notes.append("The text is too long for the map: these are its first tokens.")
     if tokenizer.unk_token_id in places["input_ids"]:
-        notes.append("<unk>: the course's model has no piece for what stands there.")
+        notes.append("<unk>: the course's model has no piece for these characters.")
     seen = pl.attention_maps(model, tokenizer, sentence)
     return [pl.figures.attention_map(seen.tokens, seen.maps[layer][0, head],
                                      f"layer {layer}, head {head}"), *notes]
@@ -504,11 +509,11 @@ pl.explore(one_map, sentence="The cat saw the cat.", layer=list(range(L)),
 # %% [markdown]
 # ## Looked at, and taken
 #
-# What a token receives in a head is a sum: weight × value for each token it looks at, sent through the head's columns of the output matrix. A
+# What a token receives from a head is a sum: weight × value for each token it looks at, sent through the head's columns of the output matrix. A
 # large weight on a value that is almost zero brings almost nothing. So compare the *sizes* of these terms (Kobayashi et al. 2020).
 #
-# **Exercise 3: what is taken** (medium, 6 minutes). For one head: the size of the term that each token (row) takes from each (column),
-# $\lVert w_{ij}\, W_o v_j \rVert$, as a share of its row.
+# **Exercise 3: what is taken** (medium, 6 minutes). Compute, for one head, the size of the term that each token $i$ (row) takes from each token
+# $j$ (column), $\lVert w_{ij}\, W_o v_j \rVert$, as a share of the sum of its row.
 #
 # <details><summary>Hint</summary>The size of $W_o v_j$ does not depend on $i$. Compute it once for each column, multiply, then divide each row
 # by its sum.</details>
@@ -562,14 +567,15 @@ pl.claim("most heads look at the marks, and fewer than a quarter take most from 
          marks[0] > L * H / 2 and marks[1] < L * H / 4)
 
 # %% [markdown]
-# The marks are looked at most, yet most of what is passed on comes from words, because the values of the marks are small. (The last layer is the
-# exception, but there only the row of `<s>` is ever read.) A head can park its attention on a mark and still do its work with the rest. So the
-# count above is no list of heads to cut. How much a head matters shows in the answers when it is gone; lesson 06 measures that.
+# In these sentences the marks are looked at most, yet most of what is passed on comes from words, because the values of the marks are
+# small. (The last layer is the exception, but there only the row of `<s>` is ever read.) A head can park its attention on a mark and still do
+# its work with the rest. So the count above is no list of heads to cut. How much a head matters shows in the answers when it is gone; lesson
+# 06 measures that.
 #
 # ## Who may look where
 #
-# XLM-R is an **[encoder](glossary.md#encoder)**: it reads a text that is there, so every token may see all of it. A
-# **[decoder](glossary.md#decoder)** writes one token after the other. While it learns, the words to come are in the batch as well and must be hidden.
+# XLM-R is an **[encoder](glossary.md#encoder)**: it reads a finished text, so every token may see all of it. A
+# **[decoder](glossary.md#decoder)** writes one token after the other. In training, the words to come are in the batch as well and must be hidden.
 #
 # **Exercise 4: no looking ahead** (easy, 2 minutes). The **[causal mask](glossary.md#causal-mask)** of `n` tokens: `True` where a query (row) may
 # look at a key (column), which is itself and everything before it.
@@ -597,7 +603,7 @@ pl.figures.kinds_of_attention({
     for name, (who, whom, *mask) in kinds.items()})
 
 # %% [markdown]
-# All three are your function. They differ in who asks, who answers and what is allowed. Three families of models come of it:
+# All three are your function. They differ in who asks, who answers and what is allowed. Three families of models are built from them:
 
 # %%
 pl.figures.architectures()
@@ -611,7 +617,7 @@ pl.figures.architectures()
 # Your model by hand takes a `pattern`: for each layer, who may look at whom. With `everyone`, all pairs are used. Allow as few as you can and keep
 # at least 90 % of the validation sentences right. A token may always see itself, so $1/T$ of the pairs is the least. The attempt below lets
 # each token see three neighbours on either side, and lets `<s>` see, and be seen by, all. Ask which layers need what: who must have seen the
-# words by the end? Where do heads go that have nothing to do?
+# words by the end? Where do heads look that have nothing to do?
 
 # %%
 def pattern(layer, T):
@@ -653,18 +659,19 @@ print(f"test: {share:.0%} of the pairs, {right:.1%} of 300 sentences right "
       f"(standard error {(right * (1 - right) / 300) ** 0.5:.1%})")
 
 # %% [markdown]
-# Such a pattern saves no time here, because your function computes all pairs and then forbids some, as masks always do. Kernels that skip them
-# exist for long texts. And these are short commands, in which a few words decide; finding who *he* is on page 40 needs the long looks.
+# Such a pattern saves no time here, because your function computes all pairs and then forbids some. Kernels that skip them exist for long
+# texts. And these are short commands, in which a few words decide. To find out who *he* is on page 40, a model must look far.
 #
 # <details><summary><b>At LLM scale</b></summary>
 #
 # - **Windows.** Longformer (Beltagy et al. 2020) lets tokens see their neighbours and a few tokens see everything, as your pattern does. Mistral 7B
-#   uses windows of 4,096 tokens in all layers (Jiang et al. 2023).
+#   uses windows of 4,096 tokens in all layers (Jiang et al. 2023, <i>Mistral 7B</i>).
 # - **Sinks.** A language model whose window drops the very first tokens breaks down, even if they mean nothing, because heads park their
-#   attention there. Keep four of them beside the window, and it writes on (Xiao et al. 2024, <i>Efficient Streaming Language Models with Attention Sinks</i>).
+#   attention there. If four of them are kept beside the window, it writes on (Xiao et al. 2024, <i>Efficient Streaming Language Models with
+#   Attention Sinks</i>).
 #   <code>&lt;s&gt;</code> is such a sink.
 # - **Memory.** FlashAttention computes the softmax block by block and never stores the pairs (Dao et al. 2022). A decoder that writes keeps keys and
-#   values of all tokens, the KV cache; grouped-query attention lets several heads share them (Ainslie et al. 2023).
+#   values of all tokens, the KV cache; grouped-query attention lets several heads share them (Ainslie et al. 2023, <i>GQA</i>).
 #
 # </details>
 #
@@ -674,7 +681,7 @@ print(f"test: {share:.0%} of the pairs, {right:.1%} of 300 sentences right "
 #   the price of a computation for every pair.
 # - Each token has a query, a key and a value in each head; the weights of a row add up to 1.
 # - Attention moves information between tokens, the feed-forward half works on each token alone. The classifier reads `<s>`.
-# - A row looks, a column is looked at. Looking is not taking, and neither is understanding: change one thing, then cross it with another.
+# - A row looks, a column is looked at. Looking is not taking, and neither proves understanding: that needs an experiment, with a control.
 
 # %%
 pl.quiz("01")
@@ -688,7 +695,8 @@ pl.progress("01")
 # - Cho et al. 2014, *On the Properties of Neural Machine Translation: Encoder–Decoder Approaches* (long sentences).
 # - Bahdanau, Cho, Bengio 2015, *Neural Machine Translation by Jointly Learning to Align and Translate* (sections 1 and 3).
 # - Vaswani et al. 2017, *Attention Is All You Need*: the equation (3.2.1), heads (3.2.2), three kinds (3.2.3), positions (3.5).
-# - Hochreiter, Schmidhuber 1997, *Long Short-Term Memory* (section 3).
+# - Hochreiter, Schmidhuber 1997, *Long Short-Term Memory* (section 3). Gers, Schmidhuber, Cummins 2000, *Learning to Forget: Continual
+#   Prediction with LSTM*.
 # - Clark et al. 2019, *What Does BERT Look At?* (section 3). Vig 2019, *A Multiscale Visualization of Attention in the Transformer Model*.
 # - Kobayashi et al. 2020, *Attention is Not Only a Weight: Analyzing Transformers with Vector Norms*.
 # - Jain, Wallace 2019, *Attention is not Explanation*. Wiegreffe, Pinter 2019, *Attention is not not Explanation*.

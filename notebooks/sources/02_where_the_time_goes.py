@@ -19,8 +19,8 @@
 #
 # {minutes, 1 computing} Lesson 00 comes first.
 #
-# Before you cut anything, find out what is large. What dominates memory is not what dominates time. Prune the wrong
-# one and you gain nothing.
+# Before you cut anything, find out what is large. What takes the most memory need not take the most time. Prune the wrong
+# part and you gain nothing.
 
 # %% [markdown]
 # ## Setup
@@ -82,11 +82,11 @@ pl.figures.parts(work, title="What they do for a sentence of 24 tokens", form="{
 #
 # <details><summary><b>At LLM scale</b></summary>
 #
-# Language models of today have few embeddings compared with the rest. By arithmetic from their published configurations:
-# Llama-2 7B has 32,000 pieces × 4,096 numbers, in and out, 4% of its parameters; Llama-3 8B, with 128,256 pieces, 13%. And
-# bytes *are* time when an LLM writes: for each new token every weight must be fetched from memory, and only little is computed
-# with it, so that a model of half the bytes writes nearly twice as fast (Pope et al. 2023, section 2). What this lesson says of bytes
-# and time holds for models that read a whole text in one call, as encoders do.
+# In today's language models the embeddings are a small part. By arithmetic from the published configurations: Llama-2 7B has 32,000
+# pieces × 4,096 numbers, once for what goes in and once for what comes out, which is 4% of its parameters; Llama-3 8B, with 128,256
+# pieces, has 13%. And bytes *are* time when an LLM writes for few users at once: for each new token every weight must be fetched from
+# memory, and little is computed with it, so a model of half the bytes can write nearly twice as fast (on these costs: Pope et al.
+# 2023, section 2). What this lesson says of bytes and time holds for models that read a whole text in one call, as encoders do.
 # </details>
 
 # %% [markdown]
@@ -129,8 +129,8 @@ print(f"counted {counted:,}")
 assert by_hand == library == counted
 
 # %% [markdown]
-# Equal, to the last multiplication. The middle term grows with the *square* of the length, for which attention is notorious.
-# Move the slider: from what length on does it matter?
+# They agree to the last multiplication. The middle term grows with the *square* of the length, for which attention is notorious.
+# Move the slider: from what length on does that matter?
 
 # %%
 def shares_at(tokens):
@@ -173,8 +173,8 @@ pl.table([("model", "crossover, tokens", "longest text it reads"),
             for name, c in CONFIGS.items())])
 
 # %% [markdown]
-# None of the three models can read a text that long. “Attention is quadratic” is true, and for an encoder of sentences it is not
-# where the time goes. (It is for documents of ten thousand tokens and more.)
+# None of the three models can read a text that long. “Attention is quadratic” is true, but in an encoder of sentences the quadratic term
+# is not where the time goes. (In documents of ten thousand tokens it is.)
 #
 # ## Time it wrong
 #
@@ -251,14 +251,14 @@ pl.claim("padding to 128 tokens costs more than twice the time",
 #   run the notebook twice, and it will have changed.) Call a model several times before you start the clock: the [warm-up](glossary.md#warm-up).
 # - **Training mode.** Dropout draws random numbers and rules out the fast attention kernel. Say `model.eval()`.
 # - **Gradients.** PyTorch keeps every intermediate result for a backward pass that never comes. Say `torch.inference_mode()`.
-# - **Kernel, threads, padding, length, batch.** These are no mistakes in themselves. Comparing two models that differ in them is.
+# - **Kernel, threads, padding, length, batch.** None of these is a mistake in itself. Comparing two models that differ in one of them is.
 #   A row near 1.00 is no excuse: on another machine, or with larger batches, the same mistake can double the time.
 # - **A single call** can land anywhere in the row of dots. Take many, and report the median.
 #
 # **On a GPU** there is one more, and it is the worst. A call to a CUDA kernel returns at once, while the GPU is still working.
 # The clock then measures how fast Python can *ask*. Put `torch.cuda.synchronize()` before you start the clock and again before you read it.
 # `pl.latency` does, and so does PyTorch's own stopwatch, `torch.utils.benchmark`, which warms up and repeats as
-# well. It uses one thread unless you say otherwise:
+# well. That stopwatch uses one thread unless you say otherwise:
 
 # %%
 from torch.utils import benchmark
@@ -273,8 +273,8 @@ print(f"median {1000 * found.median:.1f} ms, middle half {1000 * found.iqr:.1f} 
 # ## Padding, the free win
 #
 # Sentences of one [batch](glossary.md#batch) must be equally long, so the shorter ones get
-# [padding](glossary.md#padding). Many recipes pad everything to 128 tokens. The attention mask hides padding from the words. Does it
-# save anything?
+# [padding](glossary.md#padding). Many recipes pad everything to 128 tokens. The attention mask hides padding from the words. Does that
+# save any time?
 
 # %%
 pl.quiz("02.guess_padding")
@@ -337,7 +337,7 @@ pl.claim("sorted by length is at least three times as fast",
 # before you prune anything, pad to the longest of the batch and sort by length. You have just made the model several times as fast,
 # without touching a weight and without losing an answer. Nothing else in this course is that cheap.
 #
-# How large should a batch be? Larger ones use a processor better, and pad more. Measure them all, then try.
+# How large should a batch be? Larger ones use a processor better, but pad more. We measure all of them; then choose a size and an order.
 
 # %%
 ORDERS = {"as they come": list(range(32)), "sorted": shortest_first}
@@ -358,10 +358,11 @@ pl.explore(show, batch_size=BATCH_SIZES, order=list(ORDERS), start={"batch_size"
 # %% [markdown]
 # <details><summary>Padding in servers, and at LLM scale</summary>
 #
-# A server cannot sort what has not arrived yet. It can wait some milliseconds and sort what came in that time, at the price of that wait: then
-# report the 95th percentile of the time a user waits, for a median hides the slow ones. Kernels that take sentences of different
+# A server cannot sort what has not arrived yet. It can wait some milliseconds and sort what came in that time, at the price of that wait. Then
+# report the 95th percentile of the time a user waits, because a median hides the slow answers. Kernels that take sentences of different
 # lengths without padding go further: ModernBERT concatenates all sentences of a batch into one row (Warner et al. 2024, on
-# unpadding), and LLM servers let a new request join as soon as another has finished (*continuous batching*: Yu et al. 2022, *Orca*).
+# unpadding), and LLM servers let a new request join as soon as another has finished (*continuous batching*; Yu et al. 2022, who
+# call it iteration-level scheduling).
 # </details>
 
 # %% [markdown]
@@ -415,9 +416,10 @@ pl.claim("the half model wins nine turns in ten, or more",
          verdicts["half of heads and neurons"][1] >= 0.9)
 
 # %% [markdown]
-# The copy has a speed-up of about one and wins about as often as a coin. A model that wins nearly every turn is faster, whatever the exact
-# ratio. `pl.latency` does all of this for you: warm-up, inference mode, turns, medians, quartiles. How does the ratio compare
-# with that of the MACs?
+# Read the two numbers together. The copy has a speed-up of about one, and then the turns won mean little: a difference of one percent, such
+# as from where its weights happen to lie in memory, can win or lose most of them. The half model is faster by far more than that, and in nearly
+# every turn. `pl.latency` does all of this for you: warm-up, inference mode, turns, medians, quartiles. How does the speed-up compare with
+# the MACs saved?
 
 # %%
 print(f"{pl.summary(model).macs / pl.summary(half).macs:.2f} times fewer MACs")
@@ -435,7 +437,7 @@ pl.table([("sentences at once", "whole, ms", "half, ms", "times as fast"),
 #
 # ## Which part takes the time?
 #
-# A [**hook**](glossary.md#hook) is a function that PyTorch calls before or after a part of the model. Two for each part make a stopwatch.
+# A [**hook**](glossary.md#hook) is a function that PyTorch calls before or after a part of the model. Two hooks on each part make a stopwatch.
 
 # %%
 def watch(kind, modules, spent):
@@ -483,8 +485,8 @@ pl.figures.parts({"bytes": share(held), "MACs": share(macs), "time": share(time_
                  form="", xlabel="share", title="One model, three measures (24 tokens)")
 
 # %% [markdown]
-# Three measures, three different pictures. Compare the last two bars. As a rule attention takes a larger share of the time than of the MACs: it is
-# many small operations, the feed-forward part two large ones, and a MAC in a small operation costs more time. A budget in MACs is a good guide; a budget in
+# Three measures, three different pictures. Compare the last two bars. As a rule attention takes a larger share of the time than of the MACs: it consists of
+# many small operations, the feed-forward part of two large ones, and a MAC in a small operation costs more time. A budget in MACs is a good guide; a budget in
 # milliseconds, as in lesson 08, is a better one.
 #
 # ## Prune the vocabulary
@@ -545,7 +547,7 @@ pl.figures.parts({f"{pieces:,} pieces": megabytes["XLM-R base"],
                  title="XLM-R base, for German and English", xlabel="MB in float32")
 
 # %% [markdown]
-# Two thirds of a gigabyte-sized model, gone, and with them not one multiplication. (`pl.prune_vocabulary` keeps a few pieces
+# Two thirds of the bytes are gone, and not one multiplication with them. (`pl.prune_vocabulary` keeps a few pieces
 # more than we did by hand: all single characters of the scripts in use, so that no word becomes unknown.)
 #
 # ## What it costs
@@ -609,8 +611,8 @@ pl.claim("Finnish, which was not kept, loses at least twenty points more",
 
 # %% [markdown]
 # Nothing changes where the split is the same: the price is paid by the sentences with a missing piece, and above all by a
-# language whose texts were not in the list. More text to choose from, or a few thousand of the commonest pieces besides, makes it
-# smaller. So does fine-tuning afterwards (Ushio et al. 2023). And the time?
+# language whose texts were not in the list. More text to choose from, or a few thousand of the commonest pieces besides, lowers
+# it. So may trimming before fine-tuning rather than after it (Ushio et al. 2023 try both). And the time?
 
 # %%
 filler, _ = pl.load("embedded", task="fill-mask")
@@ -650,7 +652,7 @@ print(f"test: {final:.1%} of {len(test)} sentences")
 # %% [markdown]
 # ## What to remember
 #
-# - Bytes, MACs and milliseconds are three things, and a different part leads in each.
+# - Bytes, MACs and milliseconds are three things. A part's share of one says little about its share of another.
 # - Time with warm-up, `eval()`, inference mode, and in turns; compare in pairs; on a GPU, synchronise. State batch, length and threads.
 # - Padding costs as much as text. Pad to the longest of the batch, and sort by length, before you prune.
 # - Most of XLM-R base's bytes are its vocabulary. Trimming it changes no answer for texts made of kept pieces, and saves no time in a classifier.
@@ -665,9 +667,9 @@ pl.progress("02")
 # ## Sources
 #
 # - Conneau et al. 2020, *Unsupervised Cross-lingual Representation Learning at Scale*: the vocabulary (section 3).
-# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: MACs of heads and neurons (section 4.1).
+# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: the cost of a model as a sum over heads and neurons.
 # - Kudo 2018, *Subword Regularization*: the split with the largest sum of scores (section 3.2).
-# - Ushio, Zhou, Camacho-Collados 2023, *An Efficient Multilingual Language Model Compression through Vocabulary Trimming* (section 3).
+# - Ushio, Zhou, Camacho-Collados 2023, *An Efficient Multilingual Language Model Compression through Vocabulary Trimming*.
 # - Yang et al. 2022, *TextPruner*: vocabulary pruning of XLM-R.
 # - Press, Wolf 2017, *Using the Output Embedding to Improve Language Models*: tied weights.
 # - PyTorch documentation, *CUDA semantics* (asynchronous execution) and *Benchmark utils* (`torch.utils.benchmark`).

@@ -13,15 +13,15 @@
 # %% [markdown]
 # # 03 · Weight pruning
 #
-# **You will be able to** set weights to zero by any score and in any pattern, tell what the score contributes and what the
-# scope; find out which parts of a model are sensitive, and use it; recover accuracy step by step; and say when zeros
+# **You will be able to** set weights to zero by any score and in any pattern; tell what the score contributes from what the
+# scope does; find out which parts of a model are sensitive, and use it; recover accuracy step by step; and say when zeros
 # save time, when they save bytes, and when neither.
 #
 # {minutes, 2 computing} Lessons 00 and 02 come first.
 #
 # The oldest idea in pruning looks at single weights: a weight close to zero changes little, so let it *be* zero.
 # It is the sharpest knife in this course: you can cut away a lot before the model notices. And yet, as a rule, it saves no
-# time. Both facts are worth seeing for yourself.
+# time. See both for yourself.
 
 # %% [markdown]
 # ## Setup
@@ -40,7 +40,7 @@ SEED = 0               # another seed: other sentences, other random zeros
 pl.check_environment();
 
 # %% [markdown]
-# Three sets of sentences, each for one purpose. Scores come from the [calibration set](glossary.md#calibration-set), a batch of training
+# We use three sets of sentences, each for one purpose. Scores come from the [calibration set](glossary.md#calibration-set), a batch of training
 # sentences without their labels. We compare and choose on validation sentences. The test sentences wait until the end.
 
 # %%
@@ -123,8 +123,7 @@ def keep_mask(scores, sparsity, scope):
 keep_mask = pl.check("03.keep_mask", keep_mask)
 
 # %% [markdown]
-# Your function on a corner of the model's first query matrix. (Two of every four neighbours are rows of length four, as far as
-# it is concerned.)
+# Here is what your mask does to a corner of the model's first query matrix. (For “2 of every 4” it gets the corner reshaped to rows of four.)
 
 # %%
 corner = WEIGHTS[0, "query"][:6, :8].contiguous()
@@ -134,8 +133,8 @@ pl.figures.scopes(corner, {"half of the matrix": keep_mask(corner.abs(), 0.5, "m
                            "2 of every 4": by_fours}, title="One score, three scopes")
 
 # %% [markdown]
-# The smaller the groups, the less freely one can choose: a large weight may go because its neighbours are larger still. Now the whole
-# model.
+# The smaller the groups, the less freely one can choose: a large weight may go because the others in its group are larger still. Now the
+# whole model.
 
 # %%
 MAGNITUDE = {key: weight.abs() for key, weight in WEIGHTS.items()}
@@ -246,7 +245,7 @@ print(f"of {len(left):,} rows, one in a hundred keeps at most {left.quantile(0.0
 #
 # where $X_j$ is column $j$ of the inputs, over all real tokens of the calibration set. It needs one forward pass and no labels.
 #
-# **Exercise 2. Wanda** (hard, 6 minutes). Scores from a weight matrix `(out, in)`, its inputs `(batch, T, in)` and the attention mask `(batch, T)`,
+# **Exercise 2. Wanda** (hard, 6 minutes). Compute the scores from a weight matrix `(out, in)`, its inputs `(batch, T, in)` and the attention mask `(batch, T)`,
 # which is 1 at real tokens and 0 at padding.
 #
 # <details><summary>Hint</summary>Padding must not count: pick the real tokens first, then take one norm for each input
@@ -345,13 +344,13 @@ pl.claim("Wanda's score is better than magnitude in both scopes, by KL",
              for scope in ("matrix", "row")))
 
 # %% [markdown]
-# Both help, and neither deserves all the credit. A comparison of “magnitude” with “Wanda” that changes the scope on the way
+# Both help, and neither deserves all the credit. So a comparison of “magnitude” with “Wanda” that changes the scope on the way
 # says little about either. (Sun et al. 2023 compare scopes, too. They found rows far better than matrices for language models,
 # and not for image classifiers.)
 #
 # ## Which parts are sensitive?
 #
-# Not all matrices need their weights equally. A [**sensitivity scan**](glossary.md#sensitivity-scan) prunes one part at a time, by
+# Not all matrices depend on their weights equally. A [**sensitivity scan**](glossary.md#sensitivity-scan) prunes one part at a time, by
 # several shares, and measures what each costs. Our parts are the attention and the feed-forward half of every layer; the measure is the KL
 # divergence, since most single cuts flip no answer at all.
 
@@ -394,10 +393,10 @@ pl.claim("at 90% zeros, attention in the last layer costs more than any other pa
          max(at_90_zeros, key=at_90_zeros.get) == (LAYERS[-1], "attention"))
 
 # %% [markdown]
-# The last layers' attention is dearest by far: it brings what the classifier reads to the first token (lesson 06).
-# So a scan says *who* is sensitive. How much each should lose is another question: a half that is less sensitive may also hold fewer weights. So
-# look at the price of a zero. Start with the lowest share everywhere. Then, again and again, raise the share of the part where the next step costs
-# the least KL divergence *per additional zero*, until there are enough.
+# Attention in the last layers costs the most by far: it brings what the classifier reads to the first token (lesson 06).
+# So a scan says *which* parts are sensitive. How much each should lose is another question, because a part that is less sensitive may also hold
+# fewer weights. So look at the price of a zero. Start with the lowest share everywhere. Then, again and again, raise the share of the part where
+# the next step costs the least KL divergence *per additional zero*, until there are enough.
 
 # %%
 def allocate(budget):
@@ -435,16 +434,16 @@ pl.table([("share of zeros, layer", *LAYERS),
           *((half, *(f"{chosen[i, half]:.0%}" for i in LAYERS)) for half in HALVES)])
 
 # %% [markdown]
-# As many zeros, placed better. Two warnings. The scan cut one part while all others were whole; pruned together, their errors
-# accumulate, and no intact part is left to compensate, so its prices are only a guide. And a scan with a coarse measure fails: by accuracy
-# on a hundred sentences, nearly every point would be noise.
+# The same number of zeros, better placed. Two warnings. The scan cut one part while all others were whole; when all are pruned, errors
+# accumulate and no intact part is left to compensate: the scan is only a guide. And it needs a fine measure: by accuracy
+# on a hundred sentences, nearly every difference would be noise.
 #
 # ## Step by step
 #
 # The cure for “together it is worse” is to cut a little, look again, and recover. Han et al. (2015) pruned and trained in turns from the
 # beginning ([iterative pruning](glossary.md#iterative-pruning)); Zhu and Gupta (2017) raise the share of zeros gradually, every few hundred
-# steps. Let's hold three steps against a single cut, with the same zeros and the
-# same training: fifteen steps of 16 sentences. The masks must stay while we train: `torch.nn.utils.prune`, which the library
+# training steps. Let's compare three small cuts with one large cut that leaves the same share of zeros, with the same training in all: fifteen
+# training steps of 16 sentences. The masks must stay while we train: `torch.nn.utils.prune`, which the library
 # uses, keeps `weight_orig` and `weight_mask` and multiplies the two before each forward pass.
 
 # %%
@@ -485,16 +484,16 @@ pl.claim("fifteen steps of training bring back at least ten points, in one go or
          min(share_right(then_trained), share_right(in_three)) > share_right(cut) + 0.1)
 
 # %% [markdown]
-# A little training brings much back. Whether three small steps beat a large one depends on how much training comes after each cut: five steps
-# of training are very few, so do not expect much. Han et al. trained for long in between, and got from 5 to 9 times fewer weights
-# on AlexNet without loss. Now compare with Wanda in rows, in the table further up, which has as many zeros and needed no training. A better score comes first,
-# then training.
+# A little training brings much back. (The first row differs from the earlier table because ties are broken differently.) Whether three small
+# cuts beat one large cut depends on how much training follows each: five training steps are very few, and with 160 sentences a few points
+# are noise. Han et al. trained for long in between, and made AlexNet 9 times smaller, instead of 5, without loss. Now compare with Wanda in
+# rows, in the table further up, which has as many zeros and needed no training. A better score comes first, then training.
 #
 # ## Zeros in a pattern: N:M
 #
-# Graphics cards since 2020 can use zeros if at least two of every four neighbours are zero: **2:4 sparsity** (Mishra et al. 2021).
+# NVIDIA's GPUs since 2020 can use zeros if at least two of every four neighbours are zero: **2:4 sparsity** (Mishra et al. 2021).
 #
-# **Exercise 3. N of M** (medium, 6 minutes). The mask that keeps the `n` largest $|w|$ of every `m` neighbours in a row. The length of a row is
+# **Exercise 3. N of M** (medium, 6 minutes). Make the mask that keeps the `n` largest $|w|$ of every `m` neighbours in a row. The length of a row is
 # a multiple of `m`, and `n` may be 0.
 #
 # <details><summary>Hint</summary>Reshape to <code>(-1, m)</code>, <code>topk</code>, <code>scatter</code>, reshape back.</details>
@@ -513,7 +512,7 @@ def n_of_m(weight, n, m):
 n_of_m = pl.check("03.n_of_m", n_of_m)
 
 # %% [markdown]
-# It works on scores as well as on weights, so try both. What does the pattern cost, beside half of each row?
+# Your function takes scores as well as weights, so we try both. What does the pattern cost, compared with half of each row?
 
 # %%
 patterns = {}
@@ -526,16 +525,16 @@ pl.table([("score", "half of the weights stay", "accuracy", "KL divergence"),
             for way, found in patterns.items())])
 
 # %% tags=["nbval-check-output"]
-pl.claim("the pattern costs something beside rows (by KL), for both scores",
+pl.claim("the pattern costs more than half of each row does (by KL), for both scores",
          all(kl(WHOLE, patterns[name, "2 of every 4"])
              > kl(WHOLE, patterns[name, "half of each row"])
              for name in ("magnitude", "Wanda")))
 
 # %% [markdown]
-# What do you get for it? Half of the values and, with two bits to say where each one stood, 56% of the bytes in half precision. And up to twice
-# the multiplications per second, on a GPU with sparse tensor cores, in half precision or int8, for large matrices and batches
-# (`torch.sparse.to_sparse_semi_structured`). Around them everything costs what it did: PyTorch's tutorial reports 1.3 times for a whole BERT. A CPU gains
-# nothing. Nor does any other pattern: there are instructions for 2:4, and none for 4:8 or 1:4.
+# What do you get for it? Fewer bytes: half of the values, with two bits each to say where they stood, are 56% of the bytes in half precision. And
+# up to twice the multiplications per second, on a GPU with sparse tensor cores, in half precision or int8, for large matrices and batches
+# (`torch.sparse.to_sparse_semi_structured`). Everything around them costs what it did: PyTorch's tutorial reports 1.3 times for a whole BERT. A
+# CPU gains nothing. Other patterns bring no more: 1:4 runs as 2:4 does, and PyTorch has no kernels for 4:8.
 #
 # ## Why zeros are not speed
 
@@ -598,8 +597,9 @@ pl.claim("at 90% zeros and 24 tokens CSR beats dense, and COO does not",
          at_90[24][0] > 1 > at_90[24][1])
 
 # %% [markdown]
-# So it depends: on the format, on the share, and, as a rule, on the number of tokens. With many tokens the dense multiplication makes good use of every number it
-# has fetched; with few it mostly waits for memory, and then fetching less helps. Does a whole model get faster, if every matrix is stored as CSR?
+# So it depends: on the format, on the share of zeros, and, as a rule, on the number of tokens. CSR gains most with few tokens: there the dense
+# multiplication mostly waits for memory, and fetching less helps. With many tokens the dense one makes good use of every number it has fetched. Does a
+# whole model get faster if every matrix is stored as CSR?
 
 # %%
 class SparseLinear(torch.nn.Module):
@@ -632,10 +632,11 @@ pl.table([("zeros, by Wanda in rows", "times as fast in CSR", "accuracy, no trai
             for share, (faster, right_share) in whole_models.items())])
 
 # %% [markdown]
-# Here is the honest rule. Zeros *can* save time on a CPU, with the right format and few tokens at a time. But where they pay well, this model
-# is ruined unless it is trained back, and where it still works, they pay little or nothing.
-# Engines made for sparse networks on CPUs, with zeros in blocks of four, move that line (Kurtic et al. 2022); to save time on any machine, whole rows and columns must go:
-# neurons (lesson 04), heads (06), layers (07).
+# The whole model gains less, if anything. Here is the honest rule. Zeros *can* save time on a CPU, with the right
+# format, few tokens at a time and very many zeros. But with so many this model is ruined unless it is trained back, and where it
+# still works, zeros save little or nothing.
+# Engines made for sparse networks on CPUs, with zeros in blocks of four, move that line (Kurtic et al. 2022). To save time on any machine, whole
+# rows and columns must go: neurons (lesson 04), heads (06), layers (07).
 #
 # ## Why 90% zeros are not 10% of the bytes
 
@@ -672,15 +673,15 @@ pl.claim("the file keeps more than 30%, the matrices in it between 10 and 30%",
          and 0.1 < inside["90% zeros"] / inside["no zeros"] < 0.3)
 
 # %% [markdown]
-# Two reasons. The word embeddings were not pruned, and they are now the larger part of the file; in XLM-R base, where they hold
+# Two reasons. The word embeddings were not pruned, and they are now the largest part of the file; in XLM-R base, where they hold
 # seven tenths of the parameters, even less would be saved (trim the vocabulary first: lesson 02). And a tenth of the weights takes more than a
-# tenth of the bytes, because the file must also say *where* they stand. That costs about half a bit for each place, zero or not: the entropy of
-# one in ten is 0.47 bits.
+# tenth of the bytes, because the file must also say *where* they stand. That costs about half a bit for each place, zero or not: the entropy of a
+# one-in-ten event is 0.47 bits.
 #
 # ## Challenge: the fewest weights
 #
-# **Keep at least 90% of the validation sentences right with as few of the weights as you can, without training.** (Allowed are all scores, scopes
-# and shares of this lesson, and those that you invent.) The first attempt is where the lesson began. Change it.
+# **Keep at least 90% of the validation sentences right with as few of the weights as you can, without training.** (Any score, scope and
+# shares will do, also your own.) The first attempt is where the lesson began. Change it.
 
 # %%
 attempt = prune_by(MAGNITUDE, 0.5, "matrix")
@@ -700,30 +701,30 @@ for split in ("test", "zero_shot"):
 # <details><summary><b>At LLM scale</b></summary>
 #
 # One-shot weight pruning is best known from large language models, which nobody likes to train again. Perplexity of LLaMA-2 7B on WikiText with half of
-# the weights at zero (Sun et al. 2023): dense 5.12, magnitude 14.89, SparseGPT 6.51, Wanda 6.42. With 2:4: magnitude 54.59,
-# Wanda 11.02. Magnitude fails there because a few features of the hidden states are many times as large as the others, so
+# the weights at zero (Sun et al. 2023; lower is better): dense 5.12, magnitude 14.89, SparseGPT 6.51, Wanda 6.42. With 2:4: magnitude 54.59,
+# SparseGPT 10.17, Wanda 11.02. Magnitude fails there because a few features of the hidden states are many times as large as the others, so
 # looking at the inputs matters more than in our small encoder. SparseGPT also *adjusts* the weights that stay, as lesson 05 does
 # (Frantar, Alistarh 2023).
 # </details>
 #
 # <details><summary><b>Beyond this lesson</b></summary>
 #
-# - **Gradual schedules**: raise the share of zeros a little every hundred steps while training goes on, fast at first, then slowly (Zhu, Gupta 2017).
+# - **Gradual schedules**: raise the share of zeros a little every few hundred steps while training goes on, fast at first, then slowly (Zhu, Gupta 2017).
 # - **Movement pruning**: in a model that is being fine-tuned, keep the weights that move *away* from zero, whatever their size. At
 #   high sparsity it beats magnitude, which mostly sees what pretraining left there (Sanh, Wolf, Rush 2020).
 # - **Lottery tickets**: the weights that survive, set back to their initial values, can be trained to the accuracy of the whole network
-#   (Frankle, Carbin 2019). In fine-tuned BERT such subnetworks exist, and those drawn from the rest of the model do worse; of
-#   whole heads and layers, though, even the worst choice can be trained well (Prasanna, Rogers, Rumshisky 2020).
+#   (Frankle, Carbin 2019). In fine-tuned BERT such subnetworks exist, and those drawn from the rest of the model do worse. But if
+#   whole heads and feed-forward parts are pruned, even the worst choice can be trained well (Prasanna, Rogers, Rumshisky 2020).
 # - **L0 regularisation**: learn the masks themselves, by gradient descent on gates with a price for each open one (Louizos, Welling,
 #   Kingma 2018).
 # </details>
 #
 # ## What to remember
 #
-# - Pruning weights is a score and a scope. Compare one at a time; rows are a better scope than matrices here, and Wanda a better score than magnitude.
+# - Pruning weights takes a score and a scope. Change one at a time; rows are a better scope than matrices here, and Wanda a better score than magnitude.
 # - KL divergence tells models apart that accuracy cannot, and a scan with it says where zeros are cheap.
 # - Masks hold the zeros while you train. Training brings much back; a better score loses less in the first place.
-# - Zeros save time only in a format or on hardware that skips them, and bytes only where they are.
+# - Zeros save time only in a format or on hardware that skips them, and bytes only in a compressed file.
 
 # %%
 pl.quiz("03")
@@ -734,13 +735,13 @@ pl.progress("03")
 # %% [markdown]
 # ## Sources
 #
-# - LeCun, Denker, Solla 1990, *Optimal Brain Damage*; Han et al. 2015, *Learning both Weights and Connections*: magnitude, sensitivity, iterative
-#   pruning (section 3).
+# - LeCun, Denker, Solla 1990, *Optimal Brain Damage*: single weights, by second derivatives (lesson 05). Han et al. 2015, *Learning both Weights
+#   and Connections for Efficient Neural Networks*: magnitude, iterative pruning, sensitivity.
 # - Sun et al. 2023, *A Simple and Effective Pruning Approach for Large Language Models*: Wanda, and scopes (section 3).
 # - Frantar, Alistarh 2023, *SparseGPT: Massive Language Models Can Be Accurately Pruned in One-Shot*.
 # - Mishra et al. 2021, *Accelerating Sparse Deep Neural Networks*: 2:4. PyTorch tutorials, *Accelerating BERT with semi-structured (2:4) sparsity*.
 # - Kurtic et al. 2022, *The Optimal BERT Surgeon: Scalable and Accurate Second-Order Pruning for Large Language Models*.
-# - Gale, Elsen, Hooker 2019, *The State of Sparsity in Deep Neural Networks*; Zhu, Gupta 2017, *To prune, or not to prune*.
+# - Zhu, Gupta 2017, *To prune, or not to prune*.
 # - Sanh, Wolf, Rush 2020, *Movement Pruning: Adaptive Sparsity by Fine-Tuning*; Louizos, Welling, Kingma 2018, *Learning Sparse Neural Networks through
 #   L0 Regularization*.
 # - Frankle, Carbin 2019, *The Lottery Ticket Hypothesis*; Prasanna, Rogers, Rumshisky 2020, *When BERT Plays the Lottery, All Tickets Are Winning*.

@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 04 · Neuron pruning
 #
-# **You will be able to** score every neuron of a Transformer in four ways, explain why the size of its weights is the wrong one, find out
+# **You will be able to** score every neuron of a Transformer in four ways, explain why the size of its weights is a poor score, find out
 # which layers are sensitive, and remove neurons for real under a budget that you set.
 #
 # {minutes, 2 computing} *Lesson 00 comes first; 02 and 03 help.*
 #
 # Single zeros saved no time (lesson 03). So we now remove something larger: a whole [**neuron**](glossary.md#neuron) of the
-# [feed-forward network](glossary.md#feed-forward-network). Then two matrices really get smaller, and any machine gets faster. This is
+# [feed-forward network](glossary.md#feed-forward-network). Then two matrices really get smaller, and the model gets faster on any machine:
 # [**structured pruning**](glossary.md#structured-pruning). This lesson chooses and cuts; lesson 05 repairs what is left.
 
 # %% tags=["setup"]
@@ -30,7 +30,7 @@ SEED = 0               # another seed: other sentences, other dice
 pl.check_environment();
 
 # %% [markdown]
-# Each set of sentences has one purpose. The scores look at the [calibration set](glossary.md#calibration-set), which comes from the
+# Each set of sentences has one purpose. Scores are computed on the [calibration set](glossary.md#calibration-set), which comes from the
 # training sentences; choices are compared on the [validation sentences](glossary.md#validation-set). The test sentences wait until the
 # very end.
 
@@ -50,7 +50,7 @@ print(f"{L} layers × {N:,} neurons; they do {share:.0%} of the multiplications"
 pl.claim("more than half of all work is done by neurons", share > 0.5)
 
 # %% [markdown]
-# More than half of all work is done by neurons, so they are the first place to look for time.
+# More than half of all work is done by neurons, so this is the first place to save time.
 #
 # ## The problem in one picture
 #
@@ -96,9 +96,8 @@ pl.claim("the best of the five draws beats magnitude", max(thrown) > chosen["mag
 
 # %% [markdown]
 # The two scores made from gradients stand far to the right. The random draws differ so much from each other that a single one proves nothing:
-# look at all five, and at their mean. And magnitude, which was so good for single weights in lesson 03, lies where the dice fall. A method that looks
-# at every weight and ends up among the dice is a riddle worth solving. To solve it we need to know what a neuron is, and what the
-# scores look at.
+# look at all five, and at their mean. And magnitude, which was so good for single weights in lesson 03, is no better here than chance.
+# Why? It looks at every weight, after all. To find out, we need to know what a neuron is, and what each score looks at.
 #
 # ## What a neuron is
 #
@@ -109,13 +108,13 @@ pl.claim("the best of the five draws beats magnitude", max(thrown) > chosen["mag
 pl.figures.neuron()
 
 # %% [markdown]
-# Neuron $j$ reads $x$ with **row** $j$ of the first matrix. That gives one number, its [**activation**](glossary.md#activation) $a_j$. It
-# writes with **column** $j$ of the second matrix. So the whole network is a sum with one term for each neuron:
+# Neuron $j$ reads $x$ with **row** $j$ of the first matrix. That gives one number, its [**activation**](glossary.md#activation) $a_j$. The
+# neuron writes with **column** $j$ of the second matrix. So the whole network is a sum with one term for each neuron:
 #
 # $$\mathrm{FFN}(x) = b^{\text{out}} + \sum_{j} a_j(x)\; w^{\text{out}}_j \qquad a_j(x) = \mathrm{GELU}\big(w^{\text{in}}_j \cdot x + b_j\big)$$
 #
-# To remove a neuron is to drop one term of the sum: one row, one bias, one column. To see that this is how the model computes, we need
-# what flows into one of its modules. A **hook** catches it:
+# To remove a neuron is to drop one term of the sum: one row, one bias, one column. To check that the model really computes this sum, we
+# need what flows into one of its modules. A [hook](glossary.md#hook) catches it:
 
 # %%
 def tokens_into(module, batches):
@@ -181,10 +180,10 @@ gap = (by_hand / scores["activation"].neurons[HERE] - 1).abs().max().item()
 print(f"activation, by hand and by the library: they differ by {gap:.1e} of the score")
 
 # %% [markdown]
-# **By the gradients.** A neuron may write a lot, and nothing downstream may care. So ask the loss. Give each neuron a
+# **By the gradients.** A neuron may write a lot without changing any answer. So we ask the loss. Give each neuron a
 # [**gate**](glossary.md#gate) $\xi_j$, a factor on its activation: 1 leaves it as it is, 0 removes it. How does the loss $\mathcal L$
-# change when some gates close? Expand it around all gates open, with $g = \partial\mathcal L/\partial\xi$ and $H$ the matrix of second
-# derivatives:
+# change when some gates close? Expand it around the point where all gates are open, with $g = \partial\mathcal L/\partial\xi$ and $H$ the
+# matrix of second derivatives:
 #
 # $$\mathcal L(\xi) - \mathcal L(1) \approx -\,g^\top(1-\xi) + \tfrac12\,(1-\xi)^\top H\,(1-\xi)$$
 #
@@ -193,9 +192,9 @@ print(f"activation, by hand and by the library: they differ by {gap:.1e} of the 
 #
 # $$I_j = \frac1n \sum_{i=1}^n \left(\frac{\partial \mathcal L_i}{\partial \xi_j}\right)^{\!2}$$
 #
-# Square first, then average: a neuron that pulls one sentence up and another down matters to both. So we need the gradient of *every
-# example*. `pl.gates(model, examples=n)` gives each example gates of its own, and one backward pass finds all gradients. `taylor` is the
-# sister score: the mean of $|\partial \mathcal L_i/\partial\xi_j|$, in which a few hard sentences weigh less.
+# Square first, then average: a neuron that raises the loss of one sentence and lowers that of another matters to both. So we need the
+# gradient of *every example*. `pl.gates(model, examples=n)` gives each example gates of its own, and one backward pass finds all gradients.
+# `taylor` is the sister score: the mean of $|\partial \mathcal L_i/\partial\xi_j|$, in which a few hard sentences weigh less.
 
 # %%
 def gate_gradients(batch):
@@ -233,14 +232,14 @@ pl.claim("the squared mean gradient is under a tenth of the mean square", mean_p
 pl.claim("a twentieth of the sentences holds over half of the sum", hardest > 0.5)
 
 # %% [markdown]
-# By `fisher` the answers hang on few neurons, so many can go cheaply. Note the third line as well: most sentences are answered with such
-# certainty that they have hardly any gradient, and a handful of hard ones does the choosing. With few calibration sentences a gradient
-# score is noisy. The second line is the assumption made above, checked.
+# By `fisher` the answers depend on few neurons, so many can go cheaply. The second line checks the assumption that we made above: the mean
+# gradient is small beside the single ones. And note the third: most sentences are answered with such certainty that they have hardly any gradient, and a
+# handful of hard ones does the choosing. With few calibration sentences a gradient score is noisy.
 #
 # ## Why magnitude fails
 #
-# Three measurements. **First: nothing is small.** Take the sum of all squared weights of the first matrices. How much of it lies in the
-# smaller half of the single weights, and how much in the smaller half of the neurons?
+# Three measurements. **First: few neurons are small.** Take the sum of all squared weights of the first matrices. How much of it lies in
+# the smaller half of the single weights, and how much in the smaller half of the neurons?
 
 # %%
 def smaller_half(squares):
@@ -257,8 +256,9 @@ pl.claim("the smaller half of the neurons holds more than twice as much",
          rows_of > 2 * singles)
 
 # %% [markdown]
-# Among single weights half are next to nothing. A neuron's norm is taken over hundreds of weights, large and small ones even out, and
-# what you remove is never next to nothing.
+# Half of the single weights are next to nothing. But a neuron's norm is taken over hundreds of weights, large and small ones even out,
+# and the smaller half of the neurons holds a good part of the sum. (The small heap at the far left of all three histograms is the
+# exception: nearly all of it is in the last layer.)
 #
 # **Second: what is large is seldom used.** A neuron fires at a token if its activation is above zero.
 
@@ -270,11 +270,11 @@ pl.figures.cloud(norms, fires, title=f"Layer {HERE}: large input weights, rare a
                  ylabel="fires at % of the tokens")
 
 # %% [markdown]
-# The neurons with the largest input weights fire at hardly any token, those with small ones many times as often. Large rows go with strongly
-# negative biases: such a neuron is a strict detector, which waits for something special and is silent otherwise. The neurons that do the everyday
-# work have short rows, and magnitude removes them first. Is it so in every layer? We compare the order of the neurons
-# by different scores, within each layer, with [**Spearman's rank correlation**](glossary.md#spearmans-rank-correlation): 1 is the same
-# order, 0 no relation, −1 the reverse.
+# The neurons with the largest input weights fire at hardly any token, those with small ones many times as often. Large rows go with
+# negative biases, as we check below: such a neuron is a strict detector, which waits for something special and is silent otherwise. The
+# neurons that do the everyday work have rows of small norm, and magnitude removes them first. Is it so in every layer? We compare the order of the
+# neurons by different scores, within each layer, with [**Spearman's rank correlation**](glossary.md#spearmans-rank-correlation): 1 is the
+# same order, 0 no relation, −1 the reverse.
 
 # %%
 def agreement(s, t):
@@ -306,10 +306,10 @@ pl.claim("activation agrees better with fisher than magnitude does",
          sum(within["activation and fisher"]) > sum(within["magnitude and fisher"]))
 
 # %% [markdown]
-# In most layers magnitude ranks not at random but *against* activity; the last layer is the exception. There is another suspect, though: norms
-# have no common unit. A norm of 1 may be large in one layer and small in another, and one list over all layers mixes them. **Third: who did
-# it**, the wrong number of neurons for each layer, or the wrong neurons within it? Cross the two: let one score say how many each layer keeps, and
-# another one which.
+# In most layers magnitude ranks not at random but *against* activity; only the last layers differ. But there is another possible cause: norms
+# have no common unit. A norm of 1 may be large in one layer and small in another, and one list over all layers mixes them. **Third: which
+# mistake costs more**, the wrong number of neurons in each layer, or the wrong neurons within it? We cross the two: one score says how many
+# each layer keeps, and the same or another one says which.
 
 # %%
 def shared_out(score, counts):
@@ -341,16 +341,16 @@ pl.claim("with magnitude's numbers, fisher's neurons lose less than 10 points",
          crossed["magnitude"]["fisher"] > crossed["fisher"]["fisher"] - 0.1)
 
 # %% [markdown]
-# Read down the first column: as long as `fisher` names the neurons, it hardly matters who says how many. Read across a row: the layers
-# keep the same numbers, other neurons stay, and the accuracy collapses. The damage is done within the layers. So the riddle is solved for
-# this model: magnitude keeps the strict detectors and throws out the workers. In another network weights, biases and activity may be
-# related in another way; this test takes a minute.
+# Read down the first column: as long as `fisher` names the neurons, it hardly matters which score says how many. Read across a row: each
+# layer keeps the same number of neurons, but different ones, and the accuracy collapses. (With 200 sentences one standard error is at most 3.5 points.) So the
+# damage is done within the layers: magnitude keeps the strict detectors and removes the neurons that do the everyday work. In another network
+# weights, biases and activity may be related in another way; this test takes a minute.
 #
 # ## Which layer is sensitive?
 #
-# A [**sensitivity scan**](glossary.md#sensitivity-scan) removes half of one layer's neurons and leaves all other layers whole. What to measure?
-# Accuracy is coarse: it moves only when an answer flips. The **KL divergence** sees every shift of the model's probabilities $p$
-# long before that:
+# A [sensitivity scan](glossary.md#sensitivity-scan) removes half of one layer's neurons and leaves all other layers whole. What should we
+# measure? Accuracy is coarse: it moves only when an answer flips. The [KL divergence](glossary.md#kl-divergence) sees every shift of the
+# model's probabilities $p$ long before that:
 #
 # $$\mathrm{KL} = \frac1n\sum_i \sum_c p_{\text{whole}}(c\,|\,i)\,\big[\log p_{\text{whole}}(c\,|\,i) - \log p_{\text{cut}}(c\,|\,i)\big]$$
 
@@ -384,8 +384,8 @@ pl.claim("cuts chosen by fisher move the answers less than random ones",
          sum(scan["half removed by fisher"]) < sum(scan["half removed at random"]))
 
 # %% [markdown]
-# One layer cut by half is forgiven, even where dice choose: look how small these divergences are. Yet sixty percent out of *every* layer
-# were not forgiven in the first picture. Errors accumulate on the way through the network, and no intact layer is left to compensate. So a scan
+# One layer cut by half does little harm, even if the choice is random: look how small these divergences are. Yet in the first picture a random cut
+# of *all* layers did great harm. Errors accumulate on the way through the network, and no intact layer is left to compensate. So a scan
 # compares layers; it cannot say how much all of them can lose together.
 #
 # ## Choose under a budget
@@ -412,7 +412,7 @@ def keep_best(scores, k):
 keep_best = pl.check("04.keep_best", keep_best)
 
 # %% [markdown]
-# From here on the model is cut with *your* mask:
+# Now the model is cut with *your* mask:
 
 # %%
 everything = pl.Masks.keep_all(model)
@@ -429,20 +429,20 @@ pl.figures.curves(list(range(L)), stay, title=f"{KEEP:,} neurons: who gets them?
                   xlabel="layer", ylabel="neurons that stay", ylim=(0, N))
 
 # %% [markdown]
-# One list makes layers **uneven**, and that is safe if a score means the same in every layer. Gradients of one loss do; norms do not. An
+# One list leaves the layers **uneven**. That is safe if a score means the same in every layer: true of gradients of one loss, not of norms. An
 # even choice (`even=True`) is for tools that cannot store layers of different widths.
 #
 # <details><summary>Two refinements of pl.select: rearrangement, and round numbers</summary>
 #
 # The diagonal $I_j$ looks at each neuron alone. What is lost together is $\sum_i \big(\sum_{j\,\text{gone}} g_{ij}\big)^2$: two
 # neurons whose gradients cancel can go as a pair. <a href="glossary.md#rearrangement">Rearrangement</a> goes through the kept neurons of each layer once and exchanges
-# them where that sum falls (Kwon et al. 2022, section 4.2); <code>pl.select</code> does so unless you say
+# them where that sum falls (Kwon et al. 2022); <code>pl.select</code> does so unless you say
 # <code>rearrange=False</code>, as we did. Processors multiply in blocks of 8 or 16 numbers, graphics cards in larger ones;
-# <code>multiple=16</code> buys neurons in blocks. On a CPU neither changes much here: try it.</details>
+# <code>multiple=16</code> keeps neurons in blocks of 16. Try both, and measure.</details>
 #
 # ## Remove them for real
 #
-# `pl.prune` cuts rows and columns out. The result must give what the masks give:
+# `pl.prune` cuts the rows and columns out. The smaller model must give what the masked one gives:
 
 # %%
 batch = calibration[-1]
@@ -459,12 +459,12 @@ print(f"MACs: {whole.macs / after.macs:.2f} times fewer; "
 pl.latency({"whole": model, f"{KEEP / (L * N):.0%} of the neurons": small})
 
 # %% [markdown]
-# Time falls, but by less than the number of neurons: attention is still whole. The second number of the MACs line is what would be left if
-# *all* neurons went. That is the limit of this lesson ([**Amdahl's law**](glossary.md#amdahls-law)). Attention heads come next, in lesson 06.
+# Time falls, but by less than the number of neurons: attention is still whole. The second number of the MACs line says how far we would get
+# if *all* neurons went. That is the limit of this lesson ([**Amdahl's law**](glossary.md#amdahls-law)). Lesson 06 turns to attention.
 #
 # ## How far can you go?
 #
-# Fewer and fewer neurons. The band spans two random draws.
+# Now we keep fewer and fewer neurons. The band spans two random draws.
 
 # %%
 SHARES = (1.0, 0.7, 0.4, 0.2)
@@ -493,7 +493,7 @@ pl.figures.curves([100 * s for s in SHARES], lines, bands={"random": band}, fall
 
 # %% [markdown]
 # On the left the choices lie close together; small cuts prove little about a score. The curves part in the middle, and at the right end
-# none is good enough. That is where lesson 05 begins. Look inside one choice: which scores go, and what each layer keeps?
+# none is good enough. That is where lesson 05 begins. Look inside one choice: which scores go, and how many neurons does each layer keep?
 
 # %%
 def show(score, stay):
@@ -514,15 +514,16 @@ pl.explore(show, score=list(swept), stay=[f"{s:.0%}" for s in SHARES],
 #
 # ## At LLM scale: neurons with two rows
 #
-# Large language models of today (Llama, Mistral, Qwen, Gemma) have feed-forward networks of another kind, the **GLU** (Shazeer 2020). A neuron there reads with
-# *two* rows. One goes through a SiLU and acts as a gate that is multiplied by the other:
+# Large language models of today (Llama, Mistral, Qwen, Gemma) have feed-forward networks of another kind, the [**GLU**](glossary.md#glu)
+# (Shazeer 2020). A neuron there reads with *two* rows. What the first reads goes through a nonlinearity (SiLU; in Gemma it is GELU), and
+# multiplies what the second reads:
 #
 # $$a_j(x) = \mathrm{SiLU}\big(w^{\text{gate}}_j \cdot x\big)\,\cdot\,\big(w^{\text{up}}_j \cdot x\big)$$
 #
-# There are no biases. To remove a neuron you cut row $j$ of *both* matrices, and column $j$ of `down`. Everything else in this lesson carries over. In
-# Llama-2-7B these three matrices, 4,096 × 11,008 in each of 32 layers, hold 64% of all parameters, so the method pays there, too. LLM-Pruner
-# (Ma et al. 2023) scores such groups by gradients, as we did. Minitron (Muralidharan et al. 2024) scores by activations, since a
-# backward pass through a large model is expensive, and then distils.
+# (The model's own `gate` is not one of our gates $\xi$.) There are no biases. To remove a neuron you cut row $j$ of *both* matrices, and
+# column $j$ of `down`. In Llama-2-7B these three matrices, 4,096 × 11,008 in each of 32 layers, hold 64% of all parameters, so the method
+# pays there, too. LLM-Pruner (Ma, Fang, Wang 2023) scores such groups by gradients, as we did. Minitron (Muralidharan et al. 2024) scores by
+# activations, since a backward pass through a large model is expensive, and then distils.
 #
 # **Exercise 3: score a GLU** (medium, 8 minutes). Write the activation score for a GLU: how much each neuron writes, on average over the
 # tokens. The ingredients are this formula, $A_j$ above, and `torch.nn.functional.silu`.
@@ -543,8 +544,8 @@ def glu_scores(x, gate, up, down):
 glu_scores = pl.check("04.glu_scores", glu_scores)
 
 # %% [markdown]
-# Try your score on a small GLU with random weights. The last row makes a common mistake: it ranks the rows of gate and up separately, so
-# that the rows that are multiplied no longer belong together.
+# Try your score on a small GLU with random weights. The last row of the table makes a common mistake: it ranks the rows of `gate` and `up`
+# separately, so that the rows that are multiplied no longer belong together.
 
 # %%
 draw = torch.Generator().manual_seed(SEED)
@@ -581,8 +582,9 @@ pl.claim("your score beats chance, and rows that are torn apart are worse than c
 # ## Challenge: the fewest neurons
 #
 # Keep at least 90% of the validation sentences right with as few neurons as you can, without repair or training. The attempt below is
-# a poor one. Some ideas: more calibration sentences, `taylor`, rearrangement. Above all, **iterative pruning**: remove some, score the smaller model again, remove
-# more; the neurons that stay have a new task by then. `pl.importance` and `pl.select` take a pruned model as well.
+# a poor one. Some ideas: more calibration sentences, `taylor`, rearrangement. Above all, [iterative pruning](glossary.md#iterative-pruning):
+# remove some neurons, score the smaller model again, remove more, since each cut changes what the others are worth. `pl.importance` and
+# `pl.select` take a pruned model as well.
 
 # %%
 def attempt():
@@ -612,12 +614,12 @@ pl.table([("model", f"test, n = {len(test)}", f"zero-shot, n = {len(unseen)}"),
 #
 # ## What to remember
 #
-# - A neuron is a row, a bias and a column. Without it two matrices are smaller, on any machine.
-# - Magnitude fails for neurons. Norms over many weights are much alike, and in most layers of this model the neurons with large input weights are
-#   the ones that seldom fire.
+# - A neuron is a row, a bias and a column. Without it two matrices are smaller, which saves time on any machine.
+# - Magnitude fails for this model's neurons. Norms over many weights are much alike, and in most layers the neurons with large input weights
+#   are the ones that seldom fire.
 # - Gradients of the loss ask what the answers need. Square each example's gradient before you average.
 # - Compare with the mean of several random draws, never with one.
-# - Scan layers one by one with a fine measure (KL). One cut layer is forgiven; many add up.
+# - Scan layers one by one with a fine measure (KL). One cut layer does little harm; many add up.
 #
 # ## Quiz
 
@@ -630,11 +632,12 @@ pl.progress("04")
 # %% [markdown]
 # ## Sources
 #
-# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: Fisher scores (section 4.1), rearrangement (4.2).
-# - Michel, Levy, Neubig 2019, *Are Sixteen Heads Really Better than One?*: gates and their gradients (section 4).
-# - Molchanov et al. 2017, *Pruning Convolutional Neural Networks for Resource Efficient Inference*: Taylor scores (section 2).
+# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: Fisher scores, rearrangement.
+# - Michel, Levy, Neubig 2019, *Are Sixteen Heads Really Better than One?*: gates and their gradients, for heads.
+# - Molchanov et al. 2017, *Pruning Convolutional Neural Networks for Resource Efficient Inference*: Taylor scores.
 # - Kunstner, Hennig, Balles 2019, *Limitations of the Empirical Fisher Approximation for Natural Gradient Descent*: what “empirical” costs.
-# - Sanh, Wolf, Rush 2020, *Movement Pruning*: why magnitude is a poor guide in fine-tuned models, and a score that is learned.
-# - Yang, Cui, Chen 2022, *TextPruner*: neurons of XLM-R, even and uneven.
-# - Shazeer 2020, *GLU Variants Improve Transformer*. Ma, Fang, Wang 2023, *LLM-Pruner*. Muralidharan et al. 2024, *Compact Language Models via
-#   Pruning and Knowledge Distillation* (Minitron).
+# - Sanh, Wolf, Rush 2020, *Movement Pruning: Adaptive Sparsity by Fine-Tuning*: why magnitude is a poor guide in fine-tuned models, and a
+#   score that is learned.
+# - Yang, Cui, Chen 2022, *TextPruner: A Model Pruning Toolkit for Pre-Trained Language Models*: heads and neurons, with and without labels.
+# - Shazeer 2020, *GLU Variants Improve Transformer*. Ma, Fang, Wang 2023, *LLM-Pruner: On the Structural Pruning of Large Language Models*.
+#   Muralidharan et al. 2024, *Compact Language Models via Pruning and Knowledge Distillation* (Minitron).

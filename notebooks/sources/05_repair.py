@@ -30,10 +30,10 @@ SEED = 0               # another seed: other sentences, other dice
 pl.check_environment();
 
 # %% [markdown]
-# The sentences of the [calibration set](glossary.md#calibration-set) repair; their labels are used for scores only. Results are measured on
-# test sentences, and on sentences in languages on which the classifier was never trained ([zero-shot](glossary.md#zero-shot)). Nothing is
-# chosen on these two sets. For each we note the accuracy, and the KL divergence from the whole model's answers, which
-# is the finer measure (lesson 04).
+# Repair uses the sentences of the [calibration set](glossary.md#calibration-set); their labels are used for scores only. Results are measured
+# on test sentences, and on sentences in languages on which the classifier was never trained ([zero-shot](glossary.md#zero-shot)). Nothing is
+# chosen on these two sets. We note the accuracy on each, and the [KL divergence](glossary.md#kl-divergence) from the whole model's answers, the
+# finer measure (lesson 04), on both together.
 
 # %%
 model, tokenizer = pl.load(pl.prepare())
@@ -100,8 +100,8 @@ pl.quiz("05.guess_repair")
 # %% [markdown]
 # ## Repair one matrix by hand
 #
-# First one layer alone. Let the rows of $X$ be the activations of the *kept* neurons, one row for each calibration token, and $Y$ what the layer
-# gave there when it was whole. Which output weights come closest to $Y$?
+# We begin with a single layer. Let the rows of $X$ be the activations of the *kept* neurons, one row for each calibration token, and $Y$ what
+# the feed-forward network gave there when it was whole. Which output weights come closest to $Y$?
 
 # %%
 pl.figures.columns_left()
@@ -117,15 +117,15 @@ pl.figures.columns_left()
 # $$2X^\top(XW'^\top - Z) + 2\lambda(W' - W)^\top = 0 \quad\Longrightarrow\quad
 # (X^\top X + \lambda I)\,W'^\top = X^\top Z + \lambda W^\top$$
 #
-# $X^\top X$ is the **Gram matrix**: kept neurons × kept neurons, however many tokens went in. One linear system, solved exactly. That
-# is the whole repair.
+# $X^\top X$ is the [**Gram matrix**](glossary.md#gram-matrix): kept neurons × kept neurons, however many tokens went in. One linear system,
+# solved exactly: that is the whole repair.
 #
 # **Exercise 1: the ridge, batch by batch** (hard, 12 minutes). A million tokens do not fit into memory, but their Gram matrix does. Write the
 # solution for inputs that come in pieces: `inputs[i]` is $(\text{tokens}_i, \text{kept})$ and `targets[i]` is $(\text{tokens}_i, d)$, with the
 # bias already subtracted. The answer must be the same as for all tokens at once.
 #
-# <details><summary>Hint</summary>The Gram matrix is a sum over tokens. So it is the sum of the pieces' own Gram matrices; likewise the right side. Add up
-# both, then solve once with <code>torch.linalg.solve</code>, with λ once, pulling towards <code>W</code>.</details>
+# <details><summary>Hint</summary>The Gram matrix is a sum over tokens, so it is the sum of the pieces' own Gram matrices. The same holds for
+# the right side. Add up both, then solve once with <code>torch.linalg.solve</code>; λ comes in once, and pulls towards <code>W</code>.</details>
 
 # %%
 def refit(inputs, targets, W, lam):
@@ -177,8 +177,8 @@ def layer_data(batches):
 pl.quiz("05.guess_lambda")
 
 # %% [markdown]
-# Mind the roles of the sentences: some are **fitted**, others **choose** λ, and a third group **judges**. The error of the chosen λ on the sentences that chose it
-# is a little too good: of many values we took the luckiest. Three sets cost nothing here.
+# Mind the roles of the sentences: some are **fitted**, others **choose** λ, and a third group **judges**. On the sentences that chose λ, its
+# error looks a little too good: of many values we took the luckiest. A third set costs nothing here.
 
 # %%
 data = {"fit": layer_data(calibration[0::2]),
@@ -223,9 +223,9 @@ def show_curves(sentences):
 pl.explore(show_curves, sentences=list(fitted), start={"sentences": 32})
 
 # %% [markdown]
-# On the right little moves, and both curves come near the error without repair. To the left, the error on the fitted sentences keeps falling; on other
-# sentences it reaches a lowest point and rises again. Move the slider: with more sentences the best λ tends to get smaller, and less can go
-# wrong. The third set judges:
+# On the right the weights hardly move, and both curves come near the error without repair. To the left, the error on the fitted sentences keeps
+# falling; on other sentences it reaches a lowest point and rises again. Move the slider: with more sentences the best λ tends to get smaller,
+# and too small a λ does less harm. The third set judges:
 
 # %%
 _, BEST, new, _ = fitted[128]
@@ -245,12 +245,12 @@ pl.claim("fitted to few sentences, the smallest λ is worse than the best one",
 # `pl.repair` does this for every output matrix of the model, those of attention too, and adds three things:
 #
 # 1. The bias is refitted as well: a column of ones beside $X$, not held back by λ.
-# 2. Tokens are weighted. A LayerNorm follows, which divides by each token's standard deviation, so the error is divided by it.
+# 2. Tokens are weighted. The LayerNorm that follows divides each token by its standard deviation, so its error is divided by the same number.
 # 3. It goes from the first layer to the last, with $X$ from the *pruned* model and $Y$ from the original. Each layer thus also makes up
-#    for the errors of those before it. λ is chosen on batches that were held out.
+#    for the errors of those before it.
 #
-# If only one layer is cut, we can follow it by hand. A trick lets your `refit` do the bias as well: with a column of
-# 1,000s in place of ones, the weight on it is 1,000 times smaller, and λ hardly feels it.
+# As above, it chooses λ on sentences that were held out. If only one layer is cut, we can follow it by hand. A trick lets your `refit`
+# find the bias as well: with a column of 1,000s in place of ones, the weight on it is 1,000 times smaller, and λ hardly affects it.
 
 # %%
 masks = pl.Masks.keep_all(model)
@@ -297,18 +297,18 @@ pl.claim("the repaired model costs as much as the one that was cut",
          pl.summary(fixed).macs == pl.summary(small).macs)
 
 # %% [markdown]
-# No label was used, and no gradient step was taken. The shapes are those of the cut model, so the repair costs no time later. (Is a repaired model *better* than the
-# whole one in some column? With 200 sentences a difference of two points is luck, see lesson 00.)
+# The repair used no label and took no gradient step. The shapes are those of the cut model, so the repair costs no time later. (Is a repaired
+# model *better* than the whole one in some column? With 200 sentences, two points can well be luck: see lesson 00.)
 #
 # ## From Taylor to SparseGPT
 #
 # So far we first chose and then repaired, and the choice knew nothing of the repair. That is a pity: a neuron whose work the others can take
-# over is cheap to remove, however much it does. One expansion holds most of the methods in this course together. Change the weights
+# over is cheap to remove, however much it does. Most of the methods in this course come from one expansion. Change the weights
 # $w$ by $\delta$:
 #
 # $$\mathcal L(w + \delta) - \mathcal L(w) \;\approx\; g^\top\delta + \tfrac12\,\delta^\top H\,\delta$$
 #
-# | method | what it keeps of this | do the others make up? |
+# | method | what it keeps of this | do the other weights adjust? |
 # | --- | --- | --- |
 # | Taylor score (lesson 04) | the first term | no |
 # | Optimal Brain Damage, 1990; Fisher score | the diagonal of $H$ | no |
@@ -321,9 +321,9 @@ pl.claim("the repaired model costs as much as the one that was cut",
 #
 # $$\delta = -\frac{w_q}{[H^{-1}]_{qq}}\,H^{-1}e_q \qquad\qquad \text{price}_q = \frac12\,\frac{w_q^2}{[H^{-1}]_{qq}}$$
 #
-# For a whole model $H$ is hopelessly large. SparseGPT asks less: each layer should keep its own output. Then the error is
-# $\lVert X\delta^\top\rVert^2$, a square already. With $A = X^\top X$, the Gram matrix of the repair, it is $\sum \delta A\,\delta^\top$ over the rows of $W$. If
-# neuron $j$ goes, every row loses its weight $j$, and the rows' prices add up:
+# For a whole model $H$ is hopelessly large. SparseGPT asks less: each matrix should keep its own output. If $W$ changes by $\delta$, the error is
+# $\lVert X\delta^\top\rVert^2$, which is quadratic without any expansion. With $A = X^\top X$, the Gram matrix of the repair, each row
+# $\delta_r$ adds $\delta_r A\,\delta_r^\top$. If neuron $j$ goes, every row loses its weight $j$, and the rows' prices add up:
 #
 # $$\text{price}_j = \frac{\sum_r W_{rj}^2}{[A^{-1}]_{jj}} \qquad\text{against}\qquad \sum_r W_{rj}^2\,A_{jj} \;\text{ if the others stay as they are.}$$
 #
@@ -376,17 +376,17 @@ pl.claim("the others make up for more than half of what a typical neuron wrote",
          made_up > 0.5)
 
 # %% [markdown]
-# The promise is kept to the digits shown, though computing it took no repair. And compare the two columns of costs: most of what a neuron writes
-# the others can write as well. That is why repair works.
+# The promise is kept, though computing it took no repair. And compare the two columns of costs: most of what a typical neuron of this layer
+# writes, the others can write as well. That is why repair works.
 #
 # ## Choose for the model after repair
 #
-# One price at a time is not enough. Of two neurons that say the same, both are cheap, until one is gone. So OBS removes the cheapest,
-# brings $A^{-1}$ and $W$ up to date, and looks again. `pl.importance(model, batches, "obs")` does so for every neuron, and weighs the error
-# by what the loss feels: with $G$ the mean of $g\,g^\top$ for the gradient $g$ where the layer writes, a change $\delta$ costs about
-# $\mathrm{tr}(G\,\delta A\,\delta^\top)$ (K-FAC; Martens, Grosse 2015). That makes prices comparable between layers as well.
+# It is not enough to compute all prices once. Of two neurons that say the same, both are cheap, until one is gone. So OBS removes the
+# cheapest, brings $A^{-1}$ and $W$ up to date, and looks again. `pl.importance(model, batches, "obs")` does so for every neuron, and weights
+# the error by its effect on the loss: with $G$ the mean of $g\,g^\top$ for the gradient $g$ where the layer writes, a change $\delta$ costs
+# about $\mathrm{tr}(G\,\delta A\,\delta^\top)$ (K-FAC; Martens, Grosse 2015). That makes prices comparable between layers as well.
 #
-# Both choices keep a fifth of the neurons; then both are repaired.
+# Now `fisher` and `obs` each choose a fifth of the neurons, and both models are repaired.
 
 # %%
 pl.quiz("05.guess_obs")
@@ -410,8 +410,8 @@ pl.table([HEAD, *((f"{way}, {state}", *said(result(way, 0.2, state)))
                   for state in ("cut", "repaired") for way in ("fisher", "obs"))])
 
 # %% [markdown]
-# After repair, `obs` is closer to the whole model. By luck? The two repaired models answered the same sentences, so
-# we can compare them sentence by sentence: a paired difference is far less noisy than two separate means.
+# After repair, `obs` is closer to the whole model. By luck? The two repaired models answered the same sentences, so we can compare them
+# sentence by sentence: a paired difference is less noisy than two means. Beyond two standard errors, luck is a poor explanation.
 
 # %%
 def paired(one, other):
@@ -431,9 +431,9 @@ pl.claim("after repair, obs is closer to the whole model than fisher", gain > 0)
 # %% [markdown]
 # ### The matrices that read
 #
-# So far only the matrices that *write* were refitted. But in a pruned model the hidden states differ from the original's, and queries, keys, values and
-# first feed-forward matrices go on reading as before. `inputs=True` refits them first: on the pruned model's states they should give
-# what the original's gave on the original's states (an idea from quantisation: GPTAQ, Li et al. 2025).
+# So far only the matrices that *write* were refitted. But in a pruned model the hidden states differ from the original's, while the matrices that
+# read them (query, key, value, and the first of the feed-forward network) are unchanged. `inputs=True` refits these first: on the pruned
+# model's states they should give what the original's gave on the original's states (an idea from quantisation: GPTAQ, Li et al. 2025).
 
 # %%
 pl.table([HEAD, *((f"{way}, {state}", *said(result(way, 0.2, state)))
@@ -445,9 +445,9 @@ pl.claim("obs with all matrices refitted is closer to the whole model than fishe
          both > 0)
 
 # %% [markdown]
-# At this size the second refit adds little: compare its rows with the spread of the paired difference above before you believe in a gain. It has
-# more to mend where less is kept, and more to learn from where there are more sentences; the challenge below is a place to try. What
-# does hold here is the combination: choose for the repaired model, and refit all of it.
+# At this size the second refit adds little: before you believe in a gain, compare it with the spread of the paired difference above. It may
+# help more where less is kept, or with more sentences: try it in the challenge below. Both steps together, choosing with `obs` and
+# refitting everything, do come closer to the whole model than `fisher` with the first repair, mostly through the choice.
 #
 # ## Does the choice still matter?
 #
@@ -480,23 +480,26 @@ pl.claim("repair brings the choices closer together", spread[1] < spread[0])
 # Three things to see:
 #
 # - Without repair the score decides how far you get.
-# - Repair brings the choices closer together. A random choice *with* repair beats magnitude without it: what you do after the cut can count for more
-#   than how you choose. So compare methods with the repair that you will really use.
-# - Look at the zero-shot panel as well. No sentence of these languages was in the calibration set; see how much comes back there.
+# - Repair brings the choices closer together. A random choice *with* repair (one draw only) beats magnitude without it: what you do after the cut
+#   can count for more than how you choose. So compare methods with the repair that you will really use.
+# - Look at the zero-shot panel as well. No sentence of these languages was in the calibration set, and yet much comes back.
+#
+# Each panel has 200 sentences: differences of a few points mean nothing.
 #
 # <details><summary>At LLM scale</summary>
 #
-# SparseGPT prunes the largest open models of its time (OPT-175B, BLOOM-176B) in under 4.5 hours, half or more of the weights to zero, with this lesson's mathematics; GPTQ (Frantar et
-# al. 2022) uses the same formula for rounding instead of removing. For whole rows and columns, ZipLM (Kurtić et al. 2023) removes neurons by the price of
-# exercise 2, and LLM Surgeon (van der Ouderaa et al. 2024) adds the gradients' matrix, as <code>obs</code> does; it removes 20 to 30% of OPT and Llama-2-7B
-# with little loss. FLAP (An et al. 2024) refits the bias alone, SliceGPT (Ashkboos et al. 2024) rotates the hidden states and cuts their width. In a GLU the
-# matrix to refit is <code>down</code>; there is no bias. All of these run layer by layer, as <code>pl.repair</code> does, so that only one layer has to be in memory. What
-# does not carry over is the size of our gains: an LLM's tasks need far more of the model than a few dozen intents do.</details>
+# With this lesson's mathematics SparseGPT sets half or more of the weights of the largest open models of its time (OPT-175B, BLOOM-176B) to
+# zero, in under 4.5 hours; GPTQ (Frantar et al. 2022) uses the same formula for rounding instead of removing. Both go from layer to layer, as
+# <code>pl.repair</code> does, so that only one layer at a time has to be in the GPU's memory. For whole columns, ZipLM (Kurtic et al. 2023; on BERT and
+# GPT-2) removes neurons by the price of exercise 2, and LLM Surgeon (van der Ouderaa et al. 2024) adds a matrix of the loss's gradients, as
+# <code>obs</code> does, so it needs backward passes; it removes 20 to 30% of OPT models and of Llama-2-7B with little loss. FLAP (An et al. 2024)
+# adjusts biases alone, SliceGPT (Ashkboos et al. 2024) rotates the hidden states and cuts their width. In a GLU the matrix to refit is
+# <code>down</code>, usually without a bias. Do not expect gains as large as ours: an LLM's tasks need far more of the model than a few dozen intents do.</details>
 #
 # ## Challenge: the fewest neurons, repaired
 #
-# The challenge of lesson 04 again, now with repair: keep at least 90% of the validation sentences right with as few neurons as you can. Everything in this lesson
-# is allowed, and more calibration sentences, too. What can you do in two steps that you cannot do in one?
+# The challenge of lesson 04 again, now with repair: keep at least 90% of the validation sentences right with as few neurons as you can.
+# Everything in this lesson is allowed, and so are more calibration sentences. What can you do in two steps that you cannot do in one?
 
 # %%
 validation = pl.load_intents("validation", limit=300, seed=SEED)
@@ -538,10 +541,10 @@ pl.progress("05")
 # %% [markdown]
 # ## Sources
 #
-# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: tuning by least squares (section 4.3).
-# - LeCun, Denker, Solla 1990, *Optimal Brain Damage*. Hassibi, Stork 1993, *Optimal Brain Surgeon*.
-# - Frantar, Alistarh 2023, *SparseGPT* (section 3). Sun et al. 2023, *A Simple and Effective Pruning Approach for Large Language Models* (Wanda).
-# - Kurtić, Frantar, Alistarh 2023, *ZipLM*: prices of whole columns. Van der Ouderaa et al. 2024, *The LLM Surgeon*: with gradients.
-# - Martens, Grosse 2015, *Optimizing Neural Networks with Kronecker-Factored Approximate Curvature*.
-# - Li et al. 2025, *GPTAQ*: refitting on the compressed model's own inputs.
-# - Frantar et al. 2022, *GPTQ*. An et al. 2024, *Fluctuation-Based Adaptive Structured Pruning for Large Language Models* (FLAP). Ashkboos et al. 2024, *SliceGPT*.
+# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: one factor for each part, tuned by least squares.
+# - LeCun, Denker, Solla 1990, *Optimal Brain Damage*. Hassibi, Stork 1993, *Second order derivatives for network pruning: Optimal Brain Surgeon*.
+# - Frantar, Alistarh 2023, *SparseGPT*. Sun et al. 2023, *A Simple and Effective Pruning Approach for Large Language Models* (Wanda).
+# - Kurtic, Frantar, Alistarh 2023, *ZipLM*: prices of whole columns. Van der Ouderaa et al. 2024, *The LLM Surgeon*: with gradients.
+# - Martens, Grosse 2015, *Optimizing Neural Networks with Kronecker-factored Approximate Curvature* (K-FAC).
+# - Li et al. 2025, *GPTAQ*: refitting on the compressed model's own inputs. Frantar et al. 2022, *GPTQ*. Ashkboos et al. 2024, *SliceGPT*.
+# - An et al. 2024, *Fluctuation-based Adaptive Structured Pruning for Large Language Models* (FLAP).

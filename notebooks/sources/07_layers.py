@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 07 · Layer pruning
 #
-# **You will be able to** remove whole layers by a rule, by one forward pass or by a search, say what each of them costs, and win back most of what
-# the cut lost.
+# **You will be able to** choose the layers to remove by a rule, by one forward pass or by a search, say what each choice costs, and win back most of
+# what the cut lost.
 #
 # {minutes, 2 computing}
 # Lessons 00 and 05 come first.
@@ -42,7 +42,7 @@ SEED = 0               # another seed: other sentences
 pl.check_environment();
 
 # %% [markdown]
-# Three sets of sentences, three jobs: `search` chooses layers, `batches` show the model real text (no labels needed), and `test` reports.
+# Three sets of sentences have three jobs: `search` chooses layers, `batches` show the model real text (no labels needed), and `test` reports.
 
 # %%
 CHECKPOINT = "embedded"
@@ -60,7 +60,7 @@ def without(layers):
 
 
 # %% [markdown]
-# What do we get for a layer? Time falls almost in proportion to depth, whichever layers go:
+# What does a removed layer save? Time falls almost in proportion to depth, whichever layers go:
 
 # %%
 depths = (L, L - K // 2, L - K, L // 2)
@@ -69,8 +69,8 @@ pl.latency({f"{n} layers": without(range(n, L)) for n in depths}, repeats=20)
 # %% [markdown]
 # ## The problem in one picture
 #
-# Three rules that never look at the model or at data: drop the last layers (*top*), the first ones (*bottom*), or every other one (Sajjad et al. 2023,
-# section 3). A third of the layers goes, and nothing is trained afterwards.
+# Here are three rules that look neither at the model nor at data: drop the last layers (*top*), the first ones (*bottom*), or every other one
+# (Sajjad et al. 2023). A third of the layers goes, and nothing is trained afterwards.
 
 # %%
 pl.quiz("07.guess_rule")
@@ -122,9 +122,9 @@ pl.claim("every one of these rules costs more than ten points",
          max(share(rule) for rule in rules) < share("whole") - 0.1)
 
 # %% [markdown]
-# (The half widths after ± are 95% intervals.) Why must the last layers stay? The classifier reads one token, `<s>`, which is the same in every sentence. So
-# let us see where the sentence is, layer by layer. How much do the [hidden states](glossary.md#hidden-states) differ from one sentence to the next, at `<s>`
-# and at the words?
+# (± gives a 95% interval for these test sentences.) Why must the last layers stay? The classifier reads one token, `<s>`, which is the same in every
+# sentence. So let us see, layer by layer, how much the [hidden states](glossary.md#hidden-states) differ from one sentence to the next, at `<s>` and at the
+# words.
 
 # %%
 @torch.inference_mode()
@@ -155,13 +155,14 @@ pl.claim("most of what <s> knows of the sentence arrives in the last two layers"
          first[-3] < first[-1] / 2)
 
 # %% [markdown]
-# The words carry the sentence all along, and `<s>` asks them only at the very end. Cut the top, and the classifier reads a token that looks
+# The words carry the sentence all along, and `<s>` gathers it from them only at the very end. Cut the top, and the classifier reads a token that looks
 # nearly the same for every sentence. Yet Sajjad et al. report that the lower layers are the critical ones, and that the *top* layers can go. They are not wrong, and
 # neither are we. Keep this contradiction in mind until [Train after the cut](#Train-after-the-cut).
 #
 # ## One forward pass
 #
-# **Block influence** (Men et al. 2024, *ShortGPT*) does look, once. It asks how much a layer turns the hidden states, on average over real tokens:
+# **Block influence** (Men et al. 2024, *ShortGPT*) looks at the model once. It measures how much a layer turns the hidden states, on average over real
+# tokens:
 #
 # $$\mathrm{BI}_i = 1 - \mathbb E_t\left[\frac{x_{i,t}\cdot x_{i+1,t}}{\lVert x_{i,t}\rVert\,\lVert x_{i+1,t}\rVert}\right]$$
 #
@@ -174,8 +175,8 @@ pl.claim("most of what <s> knows of the sentence arrives in the last two layers"
 # (medium, 5 minutes) Write one layer's block influence from its input and its output. The mask is 1 at real tokens, 0 at padding. The next cell ranks
 # all layers with your function.
 #
-# <details><summary>Hint</summary><code>F.cosine_similarity(…, dim=-1)</code> returns one number a token. Padding must not count, and a mask of 0 and 1
-# is no index yet.</details>
+# <details><summary>Hint</summary><code>F.cosine_similarity(…, dim=-1)</code> returns one number for each token. Padding must not count, and a mask of 0
+# and 1 selects nothing until it is boolean.</details>
 
 # %%
 def influence(before, after, mask):
@@ -216,7 +217,7 @@ pl.figures.bars({str(i): turns[i].item() for i in range(L)}, upright=True, form=
 #
 # ## Search greedily
 #
-# Why not simply try it out? Remove each layer in turn, keep the best of these models, and start again from there. This is **greedy layer pruning** (Peer et
+# Why not simply try? Remove each layer in turn, keep the best of these models, and start again from there. This is **greedy layer pruning** (Peer et
 # al. 2022). It measures again after every step, because costs do not add up: of two layers, each may be cheap to lose only because the other one makes up for it.
 #
 # ### Exercise 2: the greedy step
@@ -240,8 +241,8 @@ def greedy_step(gone, layers, score):
 greedy_step = pl.check("07.greedy_step", greedy_step)
 
 # %% [markdown]
-# On 40 sentences many candidates tie in right answers, so we score by the loss (the cross-entropy), which moves before an answer flips. Here are two steps
-# with your function. Then the library takes all of them, in a cheaper way (see [The price](#The-price)):
+# On 40 sentences many candidates get equally many right, so we score by the loss (the cross-entropy), which moves before an answer flips. Here are two
+# steps with your function. Then the library takes all the steps, in a cheaper way (see [The price](#The-price)):
 
 # %%
 parts = list(search.by_length().batches(tokenizer, 40))
@@ -300,15 +301,15 @@ pl.claim("a search of dozens of models does not beat it by more than three point
          share("greedy search") < share("block influence") + 0.03)
 
 # %% [markdown]
-# Looking at the model pays; searching on top of that shows no gain beyond the noise of so few sentences.
+# Looking at the model pays; searching on top of that shows no gain beyond the noise of 240 sentences.
 #
-# The last line is about [overfitting](glossary.md#overfitting). The search kept whatever did best on its own sentences, luck included, so the drop it reports tends to be too small, and the more so
-# the fewer the sentences. Report on sentences it has not seen, and compare *drops* in accuracy rather than levels, since one set may be easier than the other.
+# The last line printed is about [overfitting](glossary.md#overfitting). The search kept whatever did best on its own sentences, luck included, so the drop that it reports tends to be too
+# small, and the fewer the sentences, the more so. Report on sentences that it has not seen, and compare *drops* in accuracy rather than levels, since one set may be easier than the other.
 #
 # ## The price
 #
-# What did each choice cost? One **layer evaluation** is one layer run over all the data, so one forward pass costs $L$ of them. The plain search tries every layer that is
-# left as the next to go, and each of these candidates has to be run from the first of its layers to the last.
+# What did each choice cost? One **layer evaluation** is one layer run over all the data, so one forward pass costs $L$ of them. In each step the plain search tries to remove
+# every layer that is left, and runs each of these candidates from its first layer to its last.
 #
 # ### Exercise 3: the bill
 #
@@ -329,7 +330,7 @@ def evaluations(layers, drop):
 evaluations = pl.check("07.evaluations", evaluations)
 
 # %% [markdown]
-# The library pays about half of that. Up to layer 6, a model without layer 7 computes exactly what the model with it computed. So the library keeps the hidden states
+# The library pays about half of that. Up to layer 6, a model without layer 7 computes exactly what the model with layer 7 does. So the library keeps the hidden states
 # in front of every layer, and each candidate starts at its gap. One more search is worth pricing, the one that misses nothing: `pl.best_layers` tries *all* choices, here all pairs.
 
 # %%
@@ -346,8 +347,8 @@ pl.table([
 # %% [markdown]
 # ## Is greedy good enough?
 #
-# The bill explains why one would like to be greedy. But perhaps greed is what fails here, and a perfect search would win? All choices of four layers, scored on many more
-# sentences, take minutes, so they were computed beforehand with the command that the cell prints:
+# The bill explains why one would like to be greedy. But perhaps greed is what fails here, and a perfect search would win? To try all choices of four layers on many more
+# sentences takes minutes, so this was done beforehand with the command that the cell prints:
 
 # %%
 file = files("pruning_lessons") / "assets/sweeps/layers.json"
@@ -382,9 +383,9 @@ pl.claim("the best of all choices is within a point and a half of block influenc
              for e in sweep["exact"]))
 
 # %% [markdown]
-# So it is not greed. The choice that was best of all, on hundreds of validation sentences, does no better on the test set than one forward pass, and the three agree on few
-# layers. In the middle of this model many choices are nearly equal, and there is little for any search to find. (With 1,000 sentences, a difference of a point and a half is within
-# the noise. *Random* is the mean of three draws; up to four layers it is better than any rule of thumb.)
+# So greed is not to blame. The choice that was best of all on hundreds of validation sentences does no better on the test set than that of one forward pass, and the three
+# agree on few layers. In the middle of this model many choices are nearly equal, and there is little for any search to find. (With 1,000 sentences, a difference of a point and a half is within
+# the noise. *Random* is the mean of three draws; up to four layers it is better than each of the three rules.)
 #
 # ## Repair after each removal
 #
@@ -398,8 +399,8 @@ for name in chosen:
     measure(f"{name}, repaired", gone[name], fixed[name])
 
 # %% [markdown]
-# This gives the search a second chance: it can take its next step from a model that has been repaired already. `greedy_layer_pruning` accepts any function that improves a pruned
-# model in place (`recover`), calls it after each removal, and goes on from the improved model.
+# Repair gives the search a second chance: it can take each step from a model that has been repaired already. `greedy_layer_pruning` accepts any function that improves a
+# pruned model in place (`recover`), calls it after each removal, and goes on from the improved model.
 
 # %%
 def mend(pruned):
@@ -420,8 +421,8 @@ against("search with repair", "block influence, repaired");
 # every removal. So the answer to our question is: not on this model and this task. It may be yes where the layers differ more in what they are worth, or where you cut so deep that no choice is
 # good. Then search with repair, on as many sentences as you can afford.
 #
-# The surprise is *top*. Repair alone, with a few dozen sentences and no labels, lifts it far above guessing. So `<s>` does hold something of the sentence before the last layers. Its states there differ by
-# a percent or two of their length, which is little but not nothing, and least squares can amplify what is there, noise included.
+# The surprise is *top*. Repair alone, with fewer than a hundred sentences and no labels, lifts it far above guessing. So `<s>` does hold something of the sentence before the last layers. Its states there
+# differ by a percent or two of their length, which is little but not nothing, and least squares can amplify what is there, noise included.
 #
 # ## Train after the cut
 #
@@ -472,7 +473,7 @@ pl.claim("of bottom's lead over top, less than a third is left",
 
 # %% [markdown]
 # Within these few steps *top* rises from guessing to most of the answers, and little is left of bottom's lead. The layers that remain have learned to bring the
-# sentence to `<s>`; nothing else was missing. So both findings stand. Sajjad et al. speak of models that are trained after the cut, we of one that is not. (Which of the two ends
+# sentence to `<s>`, which was most of what was missing. So both findings stand. Sajjad et al. speak of models that are trained after the cut, we of one that is not. (Which of the two ends
 # higher is another question. They find that top does, with whole training sets; a few hundred sentences, as here, need not show it.) And compare both with *block influence, repaired*,
 # which needed no labels and no training: a choice that looks at the model leaves less to win back.
 #
@@ -483,9 +484,9 @@ pl.claim("of bottom's lead over top, less than a third is left",
 #
 # $$\mathcal L = T^2\; \mathrm{KL}\big(p \,\Vert\, q\big) \qquad p = \mathrm{softmax}(z_{\text{teacher}}/T),\quad q = \mathrm{softmax}(z_{\text{student}}/T)$$
 #
-# The [KL divergence](glossary.md#kl-divergence), $\sum p\log(p/q)$, is zero when both agree. Gradients shrink by $1/T^2$, and the factor $T^2$ makes up for that. `pl.distill` trains with this loss, and
-# lesson 08 does so; here you measure with it. (`pl.distill` also compares hidden states, each student layer with the last teacher layer that it now replaces, and adds the labels' loss where there are
-# labels.)
+# The [KL divergence](glossary.md#kl-divergence), $\sum p\log(p/q)$, is zero when both agree. Gradients shrink roughly as $1/T^2$, and the factor $T^2$ makes up for that. `pl.distill` trains with this
+# loss, as lesson 08 will; here you measure with it. (`pl.distill` also compares hidden states, those of each student layer with those of the last teacher layer that it now replaces, and adds the loss on
+# labels where there are labels.)
 #
 # ### Exercise 4: the distillation loss
 #
@@ -539,14 +540,14 @@ pl.explore(try_out, remove=" ".join(map(str, gone["block influence"])))
 # Layers are what people remove first from a large language model: no kernel, no file format and no serving code has to change.
 #
 # - *One pass.* ShortGPT (Men et al. 2024) ranks the layers of LLaMA 2 and others by block influence and removes about a quarter of them. The least influential ones
-#   lie deep in the model, side by side, but before the last. Such models normalise in front of each sublayer (pre-norm), so that the stream they add to grows and a deep layer turns it less and
+#   lie deep in the model, side by side, in front of the last. Such models normalise in front of each sublayer (pre-norm), so that the stream they add to grows and a deep layer turns it less and
 #   less. Our model normalises after each sublayer; do not expect the same layers.
-# - *Search.* SLEB (Song et al. 2024, section 3) is the greedy search of this lesson: remove the block without which the perplexity is best, measure again, repeat.
-# - *When greed fails.* EvoPress (Sieberling et al. 2025) shows that errors of removed blocks do not even grow with the number of blocks. It searches by mutation and selection
-#   instead, and finds better models than scores that treat layers one by one.
-# - *Heal.* Gromov et al. 2024 remove a run of neighbouring layers, chosen by the angle between the states before and after it, and fine-tune a little. Answers to questions survive until
-#   a third or a half of the layers is gone; text written freely suffers sooner.
-# - *Prepare for it.* LayerDrop (Fan, Grave, Joulin 2020) skips random layers during training. Such a model can be cut to any depth later, without fine-tuning.
+# - *Search.* SLEB (Song et al. 2024) is the greedy search of this lesson: remove the block without which the model predicts text best, measure again, repeat.
+# - *When scores mislead.* EvoPress (Sieberling et al. 2025) shows that removing more can even make a model better, which no sum of single scores foresees. It searches by mutation
+#   and selection instead, and finds better models than scores that treat layers one by one.
+# - *Heal.* Gromov et al. 2024 remove a run of neighbouring layers, chosen by the angle between the states before and after it, and fine-tune a little. On benchmarks of questions and
+#   answers some models lose little until half of their layers are gone, others only until a fifth.
+# - *Prepare for it.* LayerDrop (Fan, Grave, Joulin 2020) skips random layers during training. Such a model can be made shallower later without fine-tuning.
 #
 # An LLM is read at every token, not at `<s>` alone, so the last layers matter for another reason there: they turn states into the next word.
 #
@@ -574,9 +575,9 @@ print(f"test: {right(attempt).float().mean():.1%}, whole model {share('whole'):.
 # ## What to remember
 #
 # - Removing layers is the simplest cut, and time falls with their number on any machine.
-# - Which layers go matters more than how you choose among the good ones. Look at the model at least once: block influence takes one forward pass and no labels.
-# - A search can beat one pass only if there is something to find. Share hidden states, give it enough sentences, and report on others.
-# - A classifier reads one token, and the last layers fill it. Without training afterwards, keep them; with training, they are the ones to drop.
+# - A bad choice of layers ruins the model, and good choices are nearly equal. Look at the model at least once: block influence takes one forward pass and no labels.
+# - A search can beat one pass only if there is something to find. Share hidden states, give the search enough sentences, and report on others.
+# - This classifier reads one token, and the last layers fill it. Without training afterwards, keep them; with training, they can go as well.
 
 # %%
 pl.quiz("07")
@@ -587,11 +588,11 @@ pl.progress("07")
 # %% [markdown]
 # ## Sources
 #
-# - Sajjad, Dalvi, Durrani, Nakov 2023, *On the effect of dropping layers of pre-trained transformer models* (section 3: the rules; each is followed by fine-tuning).
+# - Sajjad, Dalvi, Durrani, Nakov 2023, *On the effect of dropping layers of pre-trained transformer models*: the rules, each followed by fine-tuning.
 # - Men et al. 2024, *ShortGPT: Layers in Large Language Models are More Redundant Than You Expect*: block influence.
-# - Peer, Stabinger, Engl, Rodríguez-Sánchez 2022, *Greedy-layer pruning: Speeding up transformer models for natural language processing* (section 3). They fine-tune every candidate.
-# - Hinton, Vinyals, Dean 2015, *Distilling the Knowledge in a Neural Network* (section 2).
-# - Jiao et al. 2020, *TinyBERT: Distilling BERT for Natural Language Understanding*: hidden states (section 3).
+# - Peer, Stabinger, Engl, Rodríguez-Sánchez 2022, *Greedy-layer pruning: Speeding up transformer models for natural language processing*. They fine-tune every candidate.
+# - Hinton, Vinyals, Dean 2015, *Distilling the Knowledge in a Neural Network*.
+# - Jiao et al. 2020, *TinyBERT: Distilling BERT for Natural Language Understanding*: distillation of hidden states.
 # - Song et al. 2024, *SLEB: Streamlining LLMs through Redundancy Verification and Elimination of Transformer Blocks*.
 # - Sieberling, Kuznedelev, Kurtic, Alistarh 2025, *EvoPress: Accurate Dynamic Model Compression via Evolutionary Search*.
 # - Gromov, Tirumala, Shapourian, Glorioso, Roberts 2024, *The Unreasonable Ineffectiveness of the Deeper Layers*.

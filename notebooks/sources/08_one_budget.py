@@ -61,8 +61,8 @@ start = right(model)
 print(f"unpruned: {start.float().mean():.1%} of {len(start)} validation sentences")
 
 # %% [markdown]
-# We score with Optimal Brain Surgeon ([OBS](glossary.md#optimal-brain-surgeon), lesson 05). Its score says by how much the loss
-# grows if a part goes *and the others make up for it*, which is what repair will let them do. Heads and neurons are scored
+# We score with Optimal Brain Surgeon ([OBS](glossary.md#optimal-brain-surgeon), lesson 05). Its score estimates by how much the
+# loss grows if a part goes *and the others make up for it*, which is what repair will let them do. Heads and neurons are scored
 # in the same unit, loss, so their scores can be added and compared.
 
 # %%
@@ -78,7 +78,7 @@ def repaired(masks):
 # %% [markdown]
 # ## Why one kind of part is not enough
 #
-# Before the prices are shown, guess how the two kinds compare:
+# Guess first how the prices of the two kinds compare:
 
 # %%
 pl.quiz("08.guess_price")
@@ -95,7 +95,8 @@ print(f"all heads together: {attention:.0%} of the encoder's MACs; "
 # %% [markdown]
 # Suppose that 40% of the MACs may stay. Heads alone cannot get us there: even without a single one, the neurons need more than that.
 # Neurons alone can, but only just, since the untouched heads use up most of the budget. Layers alone can. And so can
-# heads and neurons together. Each of these models is pruned to the same budget and repaired in the same way:
+# heads and neurons together. Each of these models is pruned to the same budget (layers, to the nearest whole layer) and repaired in the
+# same way:
 
 # %%
 KEEP = 0.4
@@ -128,9 +129,9 @@ pl.claim("at the same budget every other way is at least two points behind",
          together > behind + 2)
 
 # %% [markdown]
-# Some heads and some neurons are almost free to remove, others are expensive. The more kinds you may choose from, the
-# more cheap ones you find. Repair lifts even a random cut far, and it lifts the good choice to the top. (At a more generous budget the careful ways lie close together. The deeper the cut, the
-# further they part.)
+# Some heads and some neurons are almost free to remove, others are expensive. The more kinds of parts you may choose from, the
+# more cheap ones you find. Repair lifts even a random cut far, and it lifts the good choice to the top. (At a more generous budget the
+# careful ways lie closer together. Exercise 2 shows how to tell such gaps from chance.)
 
 # %% [markdown]
 # ## One budget
@@ -140,13 +141,13 @@ pl.claim("at the same budget every other way is at least two points behind",
 # $$\max \sum_{h\,\in\,\text{kept heads}} I_h + \sum_{j\,\in\,\text{kept neurons}} I_j \qquad\text{such that}\qquad
 # n_{\text{heads}}\,c_{\text{head}} + n_{\text{neurons}}\,c_{\text{neuron}} \le B$$
 #
-# It looks like a knapsack problem, and those are hard. This one is easy, because every head costs the same, and so does every neuron.
-# For any number of heads the best choice is the heads with the highest scores, and whatever is left of the budget buys the best neurons.
-# So try every number of heads (Kwon et al. 2022, section 4.1).
+# This looks like a knapsack problem, and those are hard. But this one is easy, because every head costs the same, and so does every neuron.
+# For any number of heads it is best to take those with the highest scores, and to buy the best neurons with whatever is left of the
+# budget. So try every number of heads (Kwon et al. 2022).
 #
 # **Exercise 1. Split the budget** (medium, 10 minutes). Given the scores of heads and of neurons, the two prices and a budget, return
 # how many heads and how many neurons to keep: the pair with the largest sum of scores. If two pairs are equally good, take the one with
-# fewer heads. The rest of the lesson prunes with your function.
+# fewer heads. Your function then splits the model's budgets.
 #
 # <details><summary>Hint</summary>Sort both lists, largest first. For each number of heads that the budget can pay, buy as many neurons as
 # the rest pays for (there are only so many), add up the scores, and remember the best pair.</details>
@@ -173,7 +174,7 @@ def split_budget(heads, neurons, head_cost, neuron_cost, budget):
 split_budget = pl.check("08.split_budget", split_budget)
 
 # %% [markdown]
-# Now use it on the model. The table splits four budgets with your function and with the library's `select`.
+# The table splits four budgets with your function and with the library's `select`.
 
 # %%
 flat = (scores.heads.flatten(), scores.neurons.flatten())
@@ -207,8 +208,8 @@ pl.figures.splits({f"{b:.0%} of the MACs": [given_up(n, b) for n in range(L * H 
                    for b in (0.5, 0.25, 0.15)}, title="Too few heads, or too many")
 
 # %% [markdown]
-# The bottom of each curve is flat: a few heads more or fewer hardly matter. Its ends are not. Both “keep all heads” and “keep no
-# heads” give up several times as much as they need to. Move the slider to see which layers pay for it:
+# The bottom of each curve is flat: a few heads more or fewer hardly matter. The ends are not: with no heads at all, many times
+# as much is given up; with too many, up to several times. Move the slider to see which layers a budget is taken from:
 
 # %%
 def layers_keep(keep_macs):
@@ -225,14 +226,14 @@ pl.explore(layers_keep, keep_macs=[0.75, 0.5, 0.33, 0.25, 0.15, 0.1],
            start={"keep_macs": 0.25})
 
 # %% [markdown]
-# Nobody told the budget that layers exist. That some layers end up almost without heads, and others almost whole, is
-# decided by the scores alone.
+# The budget knows nothing of layers. That some layers keep most of their heads, and others only a few, is decided by the scores
+# alone.
 #
-# <details><summary>What a sum of scores leaves out: K-prune and ZipLM</summary>Adding up scores assumes that parts do not need
-# each other, and that a score stays right while the model shrinks. Kwon et al. answer the first within a layer
-# (<a href="glossary.md#rearrangement">rearrangement</a>); repair answers it better. K-prune (Park, Choi, Kang 2024) answers the second: it
-# goes through the sublayers from the bottom up, scores again what is left on the model as it is by then, cuts one sublayer, refits its output matrix, and subtracts what that
-# sublayer kept from the budget. ZipLM (Kurtic, Frantar, Alistarh 2023) prepares every sublayer at many widths, already compensated as in OBS, and
+# <details><summary>What a sum of scores leaves out: K-prune and ZipLM</summary>Adding up scores assumes that parts do not
+# depend on each other, and that a score stays right while the model shrinks. Kwon et al. correct the first assumption within a layer
+# (<a href="glossary.md#rearrangement">rearrangement</a>); repair does so better. K-prune (Park, Choi, Kang 2024) corrects the second: it
+# goes through the sublayers from the bottom up, scores what is not yet cut on the model as it is by then, cuts one sublayer, refits its
+# output matrix, and subtracts what that sublayer kept from the budget. ZipLM (Kurtic, Frantar, Alistarh 2023) prepares every sublayer at many widths, already compensated as in OBS, and
 # searches over the combinations by measured loss and measured time.</details>
 
 # %% [markdown]
@@ -240,8 +241,8 @@ pl.explore(layers_keep, keep_macs=[0.75, 0.5, 0.33, 0.25, 0.15, 0.1],
 #
 # Nobody waits for a multiplication. People wait for milliseconds, and attention costs more of those than its MACs say
 # (lesson 02). So measure the prices: a [latency table](glossary.md#latency-table) says how long one layer's attention takes with so many heads, and
-# its feed-forward part with so many neurons. Then choose for every layer, so that the sum of the times stays below the limit. Now the
-# prices differ from layer to layer and from step to step, and it is a true knapsack problem; `select` solves it by dynamic programming.
+# its feed-forward part with so many neurons. Then choose a width for every layer, so that the sum of the times stays below the limit. Now
+# the next head or neuron has another price at every width, so this is a true knapsack problem; `select` solves it by dynamic programming.
 #
 # Is it worth the trouble? Two models can only be compared at equal time. So for each limit we also look for the largest share of
 # MACs that keeps the same promise:
@@ -302,11 +303,10 @@ pl.figures.against_time(lines, title="At equal time: chosen by MACs or by millis
                         level=("whole model", start.float().mean().item()))
 
 # %% [markdown]
-# Look first at promise and fact: where they are far apart, the machine was busy while the table was measured. Then compare the
-# two lines at one and the same time. The whiskers are two standard errors for 400 sentences; where they overlap
+# First compare what was promised with what was measured: where the two are far apart, the machine was busy at one time or the other.
+# Then compare the two lines at one and the same time. The whiskers are two standard errors for 400 sentences; where they overlap
 # widely, this experiment does not tell the two ways apart. Then choose by MACs, which are the same on every machine, unless your machine's
-# table shows a price that MACs know nothing of: a layer that costs time even when it is nearly empty, or widths that are slow because they
-# are odd. (Comparing “half of the MACs” with “half of the milliseconds” would have told us nothing: the two take different times.)
+# table shows a price that MACs know nothing of: a layer that costs time even when nearly empty, or widths that are slow. (Comparing “half of the MACs” with “half of the milliseconds” would have told us nothing: the two take different times.)
 #
 # There is one price of that kind in every Transformer, and it is worth a section of its own.
 
@@ -379,15 +379,15 @@ say(f"{FEWER} layers against {L} layers", right(thick), right(thin))
 say(f"{FEWER} layers against the whole model", right(thick), start)
 
 # %% [markdown]
-# The ± is two standard errors. It is smaller than the whiskers of the picture above, because what is hard for one model is mostly hard
-# for the other too, and cancels. If the two depths cannot be told apart, take the faster one. For a large batch, where the overhead counts for little, or
-# with more sentences, the answer may be another one: let your own validation set decide.
+# The ± is two standard errors. For two different sets of sentences it would be larger: here, what is hard for one model is mostly hard
+# for the other too, and cancels. If the two depths cannot be told apart, take the faster one. For a large batch, where the overhead counts
+# for little, or with more sentences, the answer may be another one: let your own validation set decide.
 
 # %% [markdown]
 # ## All of it in one call
 #
-# The package does what lessons 05 and 08 have built by hand in one call, `pl.compress`. There is no magic in it: score by OBS, split the
-# budget, prune, repair.
+# `pl.compress` does in one call what lessons 05 and 08 have built by hand. There is no magic in it: score by OBS, split the budget,
+# prune, repair.
 
 # %%
 QUARTER = 0.25
@@ -400,9 +400,9 @@ print(f"by hand and in one call: largest difference of the logits "
       f"{(one - other).abs().max():.0e}")
 
 # %% [markdown]
-# What has each step contributed? The same budget with [Fisher scores](glossary.md#fisher-information) (lesson 04), rearranged as by Kwon et al. and not repaired; then
-# repaired; then with OBS scores. Beside the accuracy, the [KL divergence](glossary.md#kl-divergence) from the whole model's answers, which moves before
-# an answer flips:
+# What does each step contribute? At the same budget, the table shows [Fisher scores](glossary.md#fisher-information) (lesson 04), rearranged as
+# by Kwon et al. or repaired instead, and OBS scores without repair and with it. Beside the accuracy stands the
+# [KL divergence](glossary.md#kl-divergence) from the whole model's answers, which moves before an answer flips:
 
 # %%
 @torch.no_grad()
@@ -439,15 +439,16 @@ pl.claim("after repair OBS scores beat Fisher scores",
          lost["OBS, repaired (compress)"] < lost["Fisher, repaired"])
 
 # %% [markdown]
-# OBS chooses for the model *after* repair, and it pays off there. `compress(…, effort="thorough")` goes one step further and searches. How much each sublayer may keep
-# follows from sums of scores, and these are estimates; so it multiplies the scores of each sublayer by a factor, prunes and refits on half of
-# the sentences, measures the divergence on the other half, and keeps a factor that helps, sixty times (the idea is SPDY's, by Frantar and Alistarh 2022).
-# It takes minutes instead of seconds, and pays where most is cut.
+# OBS chooses for the model *after* repair, and there it pays off, if only in the divergence: the two accuracies may be too close to tell
+# apart. `compress(…, effort="thorough")` goes one step further. How much each sublayer may keep follows from sums of scores, which are
+# estimates. So it multiplies the scores of each sublayer by a factor, prunes and refits on half of the sentences, measures the divergence
+# on the other half, and keeps a factor that helps, sixty times (the idea is SPDY's, Frantar and Alistarh 2022). This search takes minutes
+# instead of seconds, and pays where most is cut.
 
 # %% [markdown]
 # ## Distil
 #
-# Repair made the layers answer as before, one after the other. [Distillation](glossary.md#distillation) (lesson 07) trains them together
+# Repair fitted the layers to their old outputs, one after the other. [Distillation](glossary.md#distillation) (lesson 07) trains them together
 # towards the whole model's answers. It helps where there is something left to win, so we cut deep: to 15% of the MACs. Two students
 # get the same few steps, one from the bare cut, one from the repaired model. Guess first:
 
@@ -490,13 +491,13 @@ for name, m in begun.items():
 pl.table(rows)
 
 # %% [markdown]
-# Read the table by rows. From the bare cut distillation gains far more, because so much was lost; all its steps bring it only about as far as repair
-# brought the other model in seconds, with no labels and no training. From the repaired model the same steps gain less, but on top of a better start, and it
-# ends ahead. So repair first, then distil.
+# Read the table by rows. From the bare cut distillation gains far more, because so much was lost; all its steps bring this student only about as
+# far as repair brought the other one in seconds, with no labels and no training. From the repaired model the same steps gain less, but on top of
+# a better start, and that student ends ahead. So repair first, then distil.
 #
 # And at the budget of the first picture? There repair leaves so little to win that 60 steps, judged on 400 sentences, could hardly show a gain.
 # Distillation pays where the cut was deep and the training is long: the models in the last picture of the next lesson were distilled on thousands of
-# sentences. (`distill` keeps the epoch that is best on the validation sentences, so the right end of each line is a little flattered.)
+# sentences. (`distill` keeps the epoch that is best on the validation sentences, so what the table shows after training is a little flattered.)
 
 # %% tags=["nbval-check-output"]
 mended = "from the repaired model"
@@ -508,17 +509,15 @@ pl.claim("distillation brings the repaired model closer to the whole one",
 # %% [markdown]
 # <details><summary>At LLM scale</summary>
 #
-# The same questions are asked for models a thousand times larger, with the same answers in other proportions.
-#
 # - *Width or depth?* Minitron (Muralidharan et al. 2024) cuts neurons, heads, the hidden size and whole layers of a model with 15 billion
-#   parameters, by activations on a small calibration set, and then distils: with up to 40 times fewer tokens than training a model of that size from
-#   scratch. In a second report (Sreenivas et al. 2024) cutting width keeps more accuracy, and cutting depth gives more speed.
+#   parameters, scored by forward passes over a small calibration set, and then distils, with up to 40 times fewer tokens than training a model of that
+#   size from scratch takes. In a second report (Sreenivas et al. 2024) cutting width keeps more accuracy, and cutting depth gives more speed.
 # - *The hidden size.* SliceGPT (Ashkboos et al. 2024, section 3) rotates the hidden states so that their last coordinates carry little, and slices
 #   these off every matrix. A rotation passes through RMSNorm, and a model that normalises the *input* of each sublayer can be rewritten with it. Ours
 #   normalises after each sum, with learned factors, and there the trick is not exact.
-# - *The budget.* ZipLM (Kurtic, Frantar, Alistarh 2023, section 3.2) works with measured time from the start, and prunes for a given
-#   speed-up on a given machine. CoFi (Xia, Zhong, Chen 2022, section 3) learns masks over layers, heads, neurons and the hidden size while it distils: better at the
-#   deepest cuts, at the price of hours of training.
+# - *The budget.* CoFi (Xia, Zhong, Chen 2022, section 3) learns masks over layers, heads, neurons and the hidden size of BERT while it distils. ZipLM
+#   (Kurtic, Frantar, Alistarh 2023) prunes for a given speed-up, measured on a given machine, and reports better BERTs than CoFi's at the same
+#   speed.
 #
 # </details>
 #
@@ -533,7 +532,8 @@ pl.challenge("08.fewest", cost=pl.encoder_macs(attempt) / whole,
              quality=right(attempt).float().mean())
 
 # %% [markdown]
-# When you are done choosing, and only then, look at sentences that no choice has seen. The drop from validation to test is what choosing has flattered.
+# When you are done choosing, and only then, look at sentences that no choice has seen. If your model falls further behind the whole one than
+# before, choosing has flattered it.
 
 # %%
 test = pl.load_intents("test", limit=400, seed=SEED).by_length()
@@ -544,9 +544,9 @@ say("the attempt against the whole model, test", right(attempt, test), right(mod
 # %% [markdown]
 # ## What to remember
 #
-# - Spend one budget on all kinds of parts. With equal prices within a kind, the best split is found by trying every number of heads.
+# - Spend one budget on all kinds of parts. Where parts of a kind cost the same, the best split is found by trying every number of heads.
 # - Compare models at equal time, on the same sentences, in pairs, with the error beside the difference.
-# - At equal MACs fewer layers are faster. Whether they are as accurate, decide by building both.
+# - At equal MACs fewer layers are faster. Whether they are as accurate, find out by building both.
 # - `pl.compress` is score (OBS), split, prune, repair; `effort="thorough"` also searches the shares of the sublayers.
 # - Repair first, then distil. Distillation wins where the cut was deep.
 
@@ -559,12 +559,12 @@ pl.progress("08")
 # %% [markdown]
 # ## Sources
 #
-# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: the search over numbers of heads (section 4.1).
+# - Kwon et al. 2022, *A Fast Post-Training Pruning Framework for Transformers*: the search over numbers of heads.
 # - Park, Choi, Kang 2024, *Accurate Retraining-free Pruning for Pretrained Encoder-based Language Models* (K-prune): score, cut and refit sublayer by sublayer.
-# - Kurtic, Frantar, Alistarh 2023, *ZipLM: Inference-Aware Structured Pruning of Language Models*: OBS for whole structures (section 3.1), budgets in measured time (3.2).
+# - Kurtic, Frantar, Alistarh 2023, *ZipLM: Inference-Aware Structured Pruning of Language Models*: OBS for whole structures, budgets in measured time.
 # - Frantar, Alistarh 2022, *SPDY: Accurate Pruning with Speedup Guarantees*: a search over factors of the layers' sensitivities.
 # - Xia, Zhong, Chen 2022, *Structured Pruning Learns Compact and Accurate Models* (CoFi): pruning with distillation (section 3.2).
-# - Hinton, Vinyals, Dean 2015, *Distilling the Knowledge in a Neural Network* (section 2).
+# - Hinton, Vinyals, Dean 2015, *Distilling the Knowledge in a Neural Network*.
 # - Muralidharan et al. 2024, *Compact Language Models via Pruning and Knowledge Distillation*, and Sreenivas et al. 2024, *LLM
 #   Pruning and Distillation in Practice: The Minitron Approach*.
 # - Ashkboos et al. 2024, *SliceGPT: Compress Large Language Models by Deleting Rows and Columns* (section 3).

@@ -14,14 +14,14 @@
 # # 09 · Ship it
 #
 # **You will be able to** turn a model into an ONNX file with eight-bit weights that answers without PyTorch, say how much of the speed-up is
-# due to the runtime, to int8 and to pruning, and show with one honest picture what your users get and what it costs them.
+# due to the runtime, to int8 and to pruning, and show in one honest picture how fast and how accurate each version is.
 #
 # {minutes, 2 computing}
 # Lesson 08 comes first.
 #
-# “Our model is eight times as fast after pruning.” Sentences like this one are common, and most are wrong, even when every number in
-# them was measured. Three things happened between the first measurement and the second: another runtime, smaller numbers, and a
-# smaller model. In this lesson you change one at a time.
+# “Our model is eight times as fast after pruning.” A sentence like this can mislead even when every number in it was
+# measured: often three things changed between the first measurement and the second, the runtime, the size of the numbers, and the size of
+# the model. In this lesson you change one at a time.
 
 # %% [markdown]
 # ## Setup
@@ -44,8 +44,8 @@ SEED = 0               # another seed: other sentences, other dice
 pl.check_environment();
 
 # %% [markdown]
-# Two models will be compared all the way: the whole one, and one with a third of its [MACs](glossary.md#mac), made by `pl.compress` as in lesson 08.
-# `right` says for each sentence whether it was answered correctly, so that models can be compared in pairs. It also takes the exported models.
+# Two models will be compared throughout: the whole one, and one with a third of its [MACs](glossary.md#mac), made by `pl.compress` as in lesson 08.
+# `right` says for each sentence whether it was answered correctly, so that models can be compared in pairs. It also takes exported models.
 
 # %%
 CHECKPOINT = "embedded"
@@ -71,12 +71,12 @@ def right(m, data=validation):
 # %% [markdown]
 # ## Eight bits
 #
-# PyTorch keeps a weight in 32 bits. [Quantisation](glossary.md#quantisation) to [int8](glossary.md#int8) keeps a whole number from −127 to 127, and one scale $s_i$ for each row:
+# PyTorch keeps a weight in 32 bits. [Quantisation](glossary.md#quantisation) to [int8](glossary.md#int8) stores it as a whole number from −127 to 127, with one scale $s_i$ for each row:
 #
 # $$q_{ij} = \mathrm{round}\!\left(\frac{w_{ij}}{s_i}\right) \qquad s_i = \frac{\max_j |w_{ij}|}{127} \qquad w_{ij}\approx s_i\,q_{ij}$$
 #
 # That is a quarter of the bytes, and processors that have instructions for it (VNNI, AMX, ARM's dot product) multiply small whole numbers faster.
-# But 384 different numbers in a row are squeezed into 255 steps. What does that do to the answers?
+# But 384 different numbers in a row are squeezed onto 255 steps. What does that do to the answers?
 
 # %%
 pl.quiz("09.guess_flips")
@@ -100,7 +100,7 @@ def int8(weight):
 int8 = pl.check("09.int8", int8)
 
 # %% [markdown]
-# First one matrix of the model, and two cheaper ways beside it: one scale for the whole matrix, and rows in 4 bits, which have whole numbers from −7 to 7.
+# Take one matrix of the model first, with two cheaper ways beside yours: one scale for the whole matrix, and 4 bits, with whole numbers from −7 to 7.
 
 # %%
 def one_scale(weight):
@@ -129,9 +129,9 @@ pl.figures.stairs(matrix[row],
 
 # %% [markdown]
 # A staircase is what rounding looks like. A single large weight, an outlier, stretches its scale and widens the steps of everything
-# that shares it. That is why each row has a scale of its own: then it hurts its own row only.
+# that shares it. That is why each row has a scale of its own: then an outlier hurts its own row only.
 #
-# Now all matrices and the table of word embeddings, each row of it with its own scale. How many answers change?
+# Now round all matrices and all tables of embeddings, with a scale for each row. How many answers change?
 
 # %%
 def stored(m, rounding):
@@ -166,16 +166,17 @@ pl.claim("int8 changes at most one answer in fifty, in the languages it was trai
 pl.claim("int4 changes more answers than int8", min(flips["int4"]) > max(flips["int8"]))
 
 # %% [markdown]
-# Rounding errors go up about as often as down, and in a sum of hundreds of products most of them cancel. So int8 is nearly free here, if every row has its own scale. One scale for
-# a whole matrix is not free, and neither are four bits in this plain form. (Formats with 4 bits that work give every 32 or 64 weights a scale of their own.)
+# Rounding errors go up about as often as down, and in a sum of hundreds of products most of them cancel. So int8 weights are nearly free here, on 400
+# sentences of each kind, if every row has its own scale. One scale for a whole matrix is not free, and neither are four bits in this plain form.
+# (Formats with 4 bits that work give every 32 to 128 weights a scale of their own.)
 #
 # <details><summary>Activations, and why the exported weights go to 63 only</summary>
 #
 # A matrix product has two factors. <code>pl.quantize_onnx</code> also rounds the activations, to whole numbers from 0 to 255, with a scale that is found while
-# the model runs: <a href="glossary.md#dynamic-quantisation">dynamic quantisation</a>. It needs no calibration. One scale serves a whole tensor of activations, and most of the error of an int8 model comes from there.
+# the model runs: <a href="glossary.md#dynamic-quantisation">dynamic quantisation</a>. It needs no calibration. But one scale serves a whole tensor of activations, so one large value makes the steps coarse for all the others.
 #
-# A processor without VNNI adds two products of an activation and a weight in 16 bits, which end at 32,767. But 2 · 255 · 127 = 64,770: the sum is clipped, in silence, and only on some machines.
-# 2 · 255 · 63 = 32,130 fits. So the course's files use weights up to 63, half of the steps, and give the same answers everywhere. (ONNX Runtime calls this <code>reduce_range</code>.)
+# An x86 processor without VNNI adds two products of an activation and a weight in 16 bits, which end at 32,767. But 2 · 255 · 127 = 64,770: the sum is clipped, in silence, and only on some machines.
+# 2 · 255 · 63 = 32,130 fits. So the course's files use weights up to 63, half of the steps, and no sum is clipped anywhere. (ONNX Runtime calls this <code>reduce_range</code>.)
 # If an int8 model loses two points on one server and none on another, look here first.
 #
 # </details>
@@ -197,7 +198,7 @@ sizes = {f.name: f"{f.stat().st_size / 1e6:.2f} MB" for f in (folder / "pruned")
 pl.table([("file", "size"), *sorted(sizes.items())])
 
 # %% [markdown]
-# Does the file say what PyTorch says? And does it answer by itself? The second half of this cell starts another Python, which imports neither torch nor this package:
+# Does the file answer as PyTorch does? And does it answer by itself? The second half of this cell starts another Python, which imports neither torch nor this package:
 
 # %%
 gap = (logits(shipped["pruned, ONNX"]) - logits(pruned)).abs().max()
@@ -214,7 +215,7 @@ pl.claim("the exported model gives what PyTorch gives, to rounding", gap < 1e-3)
 # %% [markdown]
 # ## Before and after
 #
-# Two models in three forms each. Before you look:
+# There are two models, in three forms each. Before you look:
 
 # %%
 pl.quiz("09.guess_first")
@@ -244,8 +245,8 @@ for name in forms:
 pl.table(rows)
 
 # %% [markdown]
-# The whole model in int8 is both faster and more accurate than the pruned model in PyTorch. Somebody who prunes and stays in PyTorch pays with accuracy for
-# what a change of the file format gives away. Along the way from the first row to the last, each step by itself:
+# On the trained languages the whole model in int8 is both faster and more accurate than the pruned model in PyTorch. Whoever prunes and stays in PyTorch pays
+# accuracy for speed that another file format gives almost for free. Here is the way from the first row to the last, one step at a time:
 
 # %%
 WAY = ("whole, PyTorch", "whole, ONNX", "whole, ONNX int8", "pruned, ONNX int8")
@@ -279,9 +280,10 @@ pl.claim("pruning to a third costs more than runtime and int8 together",
          both[WAY[2]] - both[WAY[3]] > both[WAY[0]] - both[WAY[2]])
 
 # %% [markdown]
-# So of the factor in the last row only the one above it is pruning's, and nearly all of the lost points are.
+# So of the speed-up in the last row, pruning gave only the factor in the row above, but it cost most of the lost points. (± is two standard errors of 400 pairs: a
+# single step may have cost more than it seems, or less.)
 #
-# Do factors multiply? Take pruning's factor in PyTorch and the runtime's for the whole model, and compare their product with the pruned model in ONNX:
+# Do factors multiply? Take pruning's factor in PyTorch and the runtime's for the whole model, and compare their product with what the pruned model in ONNX reaches:
 
 # %%
 for name, ms in (("one sentence", one), ("a batch of 32", many)):
@@ -293,23 +295,23 @@ for name, ms in (("one sentence", one), ("a batch of 32", many)):
 
 # %% [markdown]
 # Sometimes the measured factor is larger than the product: PyTorch's overhead for each operation hides a part of the cut, and a lean runtime brings it out. Sometimes it is smaller,
-# because an overhead of the runtime's own remains. Measure the whole; do not multiply the parts. (These times are for this machine. Within `make lab` PyTorch's idle threads sleep, which
-# is fair to whatever else is running, and makes a single sentence in PyTorch slower. On a GPU the runtime's factor is another one, and int8 needs a GPU runtime that has it.)
+# because the runtime has an overhead of its own. Measure the whole; do not multiply the parts. (These times are for this machine. Under `make lab` PyTorch's idle threads sleep, which
+# is fair to whatever else is running, and makes a single sentence in PyTorch slower. On a GPU the runtime's factor is another one, and int8 needs a runtime that supports it there.)
 #
 # ## In what order?
 #
-# The order in which to *try*, by what each step costs you:
+# The order in which to *try* follows from what each step costs you:
 #
-# 1. **Export and int8**, on the whole model. Minutes of work, next to no accuracy, no training data. Measure. If that is fast enough, stop: you are done, and you have lost nothing.
-# 2. **Prune and repair** (`pl.compress`) to the budget that is still missing. Minutes of computing, some unlabelled sentences, a point or so.
-# 3. **Distil**, if the loss is too large. Hours, thousands of sentences.
+# 1. **Export and int8**, on the whole model. This takes minutes of work, no training data, and about a point of accuracy at most. Measure. If the model is fast enough now, stop.
+# 2. **Prune and repair** (`pl.compress`), as far as the budget still requires. This takes minutes of computing, some unlabelled sentences, and a few points at the depth shown here.
+# 3. **Distil**, if that loss is too large. This takes thousands of sentences, and minutes to hours of training.
 #
 # The order in which to *make* the model that ships is another one: choose, cut, repair, distil, then export, quantise, and measure what is served. Quantisation
-# comes last because the trained weights must not move any more. Try in the first order, make in the second.
+# comes last because it rounds the weights, and nothing may change them afterwards. Try in the first order, make in the second.
 #
 # ## The bytes that are left
 #
-# After pruning and int8 the largest part of the file is the table of word embeddings, which took no time and so was never touched. The tempting step is to keep only the
+# After pruning and int8 close to half of the file is the table of word embeddings, which takes hardly any time and so was never touched. It is tempting to keep only the
 # pieces that the training sentences use ([vocabulary trimming](glossary.md#vocabulary-trimming), lesson 02):
 
 # %%
@@ -323,23 +325,23 @@ for name, m, t in (("whole", pruned, tokenizer), ("trimmed", trimmed, trimmed_to
 pl.table(rows)
 
 # %% [markdown]
-# On the languages of the training sentences not much changes. The zero-shot languages fall deep: most of their pieces are gone, and what is left spells
-# their words letter by letter. If you do not serve these languages, those megabytes were free to save. If you do, they cost you much of your accuracy, and no test set of the
-# trained languages would ever tell you.
+# On the languages of the training sentences not much changes. The zero-shot languages fall far: many of their pieces are gone, and what is left spells
+# their words letter by letter. If you do not serve these languages, those megabytes were free to save. If you do, saving them costs much of the accuracy there, and no test set
+# of the trained languages would ever tell you.
 #
 # ## The front
 #
 # One model is one point: this fast, this accurate. A point is on the [Pareto front](glossary.md#pareto-front) if no other point beats it, and only those
-# are worth discussing. Distillation as it should be done takes longer than a lesson, so the points below were computed beforehand, by the command that the cell prints: three
-# budgets, repaired, distilled on 10,000 sentences, exported, in int8.
+# are worth discussing. Proper distillation takes longer than a lesson, so the points below were computed beforehand, by the command that the cell prints: the whole model and
+# three budgets, pruned, repaired, distilled on 10,000 sentences, exported, and quantised to int8.
 
 # %%
 sweep = json.loads((files("pruning_lessons") / "assets/sweeps/combined.json").read_text())
 print(f"{sweep['command']} | {sweep['date']} | torch {sweep['torch']} | "
-      f"{sweep['threads']} threads | {sweep['seconds'] / 60:.0f} minutes")
+      f"{sweep['threads']} threads")
 print("sentences:", sweep["sentences"])
 rows = [("MACs", "layers dropped", "repaired", "distilled", "ONNX int8", "MB, int8",
-         "zero-shot, whole and int8")]
+         "zero-shot, PyTorch and int8")]
 for p in sweep["points"]:
     quantised = p["ONNX int8"]
     mended = f"{p['repaired']['test']:.1%}" if "repaired" in p else ""
@@ -349,12 +351,12 @@ for p in sweep["points"]:
 pl.table(rows)
 
 # %% [markdown]
-# Follow a row from left to right: what repair left to be done, what distillation did, what int8 cost.
+# Read a row from left to right: it shows what was left after repair, what distillation won back, and what int8 cost.
 #
 # **Exercise 2. The front** (medium, 8 minutes). From a list of points (milliseconds, accuracy) return those that no other point beats, fastest first.
 # A point is beaten if a different one is not slower and not less accurate. A point that appears twice is listed once. The picture below is drawn with your function.
 #
-# <details><summary>Hint</summary><code>any(…)</code> over all other points. A <code>set</code> removes doubles.</details>
+# <details><summary>Hint</summary><code>any(…)</code> over all other points. A <code>set</code> removes duplicates.</details>
 
 # %%
 def front(points):
@@ -370,8 +372,8 @@ def front(points):
 front = pl.check("09.front", front)
 
 # %% [markdown]
-# Now the sweep's models, trained languages on the left, languages without a single training sentence on the right. The numbers are shares of MACs; hollow diamonds are
-# models of earlier lessons, which cut one kind of part only and run in PyTorch.
+# Here are the sweep's models, with trained languages on the left, and languages without a single training sentence on the right. The numbers are shares of MACs; hollow diamonds
+# are models of earlier lessons, in which only one kind of part was cut, in PyTorch.
 
 # %%
 KINDS = {"torch": "PyTorch", "ONNX": "ONNX", "ONNX int8": "ONNX int8"}
@@ -397,8 +399,8 @@ def picture(ring):
 picture(None)
 
 # %% [markdown]
-# The whiskers are two standard errors. Two models whose whiskers overlap widely have not been shown to differ, however the dotted line runs between them; and a front that is
-# drawn through the best of many noisy points is a little too good. What does not drown in the noise:
+# The whiskers are two standard errors. Two models whose whiskers overlap widely have not been shown to differ, wherever the dotted line runs; and a front that is
+# drawn through the best of many noisy points is a little too good. These claims hold in spite of the noise:
 
 # %% tags=["nbval-check-output"]
 found = {(p["keep"], kind): p[kind] for p in sweep["points"] for kind in KINDS}
@@ -411,8 +413,8 @@ pl.claim("it is also faster than the model with half of the MACs in PyTorch",
          whole_int8["ms"]["1"] < found[0.5, "torch"]["ms"]["1"])
 
 # %% [markdown]
-# How many points can you spare? The ring marks the fastest model that loses no more than this on the validation sentences, and the text beneath the picture says what its speed is
-# made of.
+# How many points can you spare? The ring marks the fastest model that loses no more than this on the validation sentences, and the text beneath the picture says where its speed
+# comes from.
 
 # %%
 def affordable(spare):
@@ -432,22 +434,22 @@ pl.explore(affordable, spare=[0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 5.0],
            start={"spare": 1.0})
 
 # %% [markdown]
-# Compare the two panels at every step. The languages that nobody labelled have no voice in the choice, since validation sentences come from the trained ones; what they pay shows on the right only. If you serve them,
-# put some of their sentences into the validation set.
+# Compare the two panels at every step. The languages that nobody labelled have no voice in the choice, since the validation sentences come from the trained ones; only the right panel shows what they pay. If you
+# serve them, put some of their sentences into the validation set.
 #
 # <details><summary>At LLM scale</summary>
 #
-# - A language model that generates is limited by reading its weights, one token after the other, not by multiplying them. So *weights alone* are stored in 4 bits, in groups with a scale each, and multiplied in 16: GPTQ
-#   (Frantar et al. 2023) rounds column by column and lets the remaining weights make up for the error, which is OBS once more (lesson 05).
-# - Activations of large models have outliers in a few coordinates. LLM.int8() (Dettmers et al. 2022, section 3) keeps these in 16 bits; SmoothQuant (Xiao et al. 2023, section 4) moves their size into the weights before rounding.
-# - The order is the same: 8 or 4 bits first, since they are cheapest; then a smaller model by pruning and distillation, as Minitron and its successors are made (lesson 08).
+# - A language model that generates text for a few users is limited by reading its weights once for every token, not by multiplying them. So *weights alone* are often stored in 4 bits, in groups with a scale each, and
+#   multiplied in 16: GPTQ (Frantar et al. 2023) rounds column by column and lets the remaining weights make up for the error, which is OBS once more (lesson 05).
+# - Activations of large models have outliers in a few coordinates. LLM.int8() (Dettmers et al. 2022, section 3) keeps these in 16 bits; SmoothQuant (Xiao et al. 2023) moves part of their size into the weights before rounding.
+# - The order in which to try is the same: 8 or 4 bits first, since they are cheapest; then a smaller model by pruning and distillation, made as Minitron was (lesson 08).
 #
 # </details>
 #
 # ## Challenge: the smallest file
 #
 # Somebody must download your model over a bad connection. Make the file small, as a share of the whole model's in float32, with at least 92% of the validation sentences right *as served*. The first attempt is the
-# whole model in int8. You may prune (more calibration sentences help), and you may trim the vocabulary, if the trained languages are all you serve.
+# whole model in int8. You may prune (more calibration sentences help), distil, and trim the vocabulary, if the trained languages are all you serve.
 
 # %%
 attempt = shipped["whole, ONNX int8"]
@@ -469,8 +471,8 @@ for name, data in (("test", test), ("zero-shot", unseen)):
 #
 # - One change at a time: runtime, int8, pruning. Report each factor with the points that it cost.
 # - Export and int8 first; prune when that is not enough; distil when pruning costs too much. Make the model in the order choose, cut, repair, distil, export, quantise.
-# - int8 means a scale for every row, and a look at the processor that will run it.
-# - Show a front with error bars, not a single number; and show it for the languages that have no voice in your test set.
+# - For int8, use a scale for every row, and know the processor that will run it.
+# - Show a front with error bars, not a single number; and show it for the languages that have no voice in your validation set.
 
 # %%
 pl.quiz("09")
@@ -481,11 +483,11 @@ pl.progress("09")
 # %% [markdown]
 # ## Sources
 #
-# - Jacob et al. 2018, *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference* (section 2).
-# - Krishnamoorthi 2018, *Quantizing deep convolutional networks for efficient inference: A whitepaper*: scales for each row, dynamic ranges (section 3).
+# - Jacob et al. 2018, *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*.
+# - Krishnamoorthi 2018, *Quantizing deep convolutional networks for efficient inference: A whitepaper*: a scale for each channel (our rows).
 # - ONNX Runtime, *Quantize ONNX models*: dynamic quantisation, `reduce_range` and saturation.
-# - Kurtic, Frantar, Alistarh 2023, *ZipLM* (section 4): speed-ups on several machines and runtimes.
+# - Kurtic, Frantar, Alistarh 2023, *ZipLM: Inference-Aware Structured Pruning of Language Models*: speed-ups measured on several devices.
 # - Frantar et al. 2023, *GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers*.
 # - Dettmers et al. 2022, *LLM.int8(): 8-bit Matrix Multiplication for Transformers at Scale* (section 3).
-# - Xiao et al. 2023, *SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models* (section 4).
+# - Xiao et al. 2023, *SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models*.
 # - Muralidharan et al. 2024, *Compact Language Models via Pruning and Knowledge Distillation* (Minitron).

@@ -21,7 +21,7 @@
 # Lessons 04 and 05 come first; 08 and 09 help.
 #
 # So far every model had labels to be right or wrong about. An **embedder** has none: it turns a text into a vector, and
-# promises only that texts of similar meaning get similar ones. Search engines and chatbots that look things up have one at work: on
+# promises only that texts of similar meaning get similar vectors. Search engines, and chatbots that look things up, run one on
 # every query while somebody waits, and on every document when the index is built. So it pays to make it small. What does that cost, and whom?
 
 # %% [markdown]
@@ -50,7 +50,7 @@ print(f"before every text: {PREFIX!r}")
 
 # %% [markdown]
 # E5 was trained with a prefix: `query: ` before questions and before texts that are compared with one another, `passage: ` before
-# documents that answer questions. Leaving it out is the commonest mistake with this family of models: nothing fails, and the vectors get worse.
+# documents that answer questions. Leaving it out is a common mistake with this family of models: nothing fails, and the vectors get worse.
 #
 # The last layer gives a vector for every token. To get one for the sentence, E5 takes their mean and scales it to length 1:
 #
@@ -154,13 +154,13 @@ pl.claim("translations have a higher one", same.mean() > other.mean() + 0.05)
 # %% [markdown]
 # All vectors lie in a narrow cone. E5's training asks only that the right text comes out *ahead of* the others, and at a low
 # temperature a small lead is enough. So a cosine of 0.85 means nothing by itself: compare cosines with one
-# another, and do not carry a threshold from one model to the next. That the histograms overlap does no harm to a search. In it, one
-# translation competes with its own 99 rivals only.
+# another, and do not carry a threshold from one model to the next. That the histograms overlap need not harm a search: there, each
+# translation competes only with its own 99 rivals.
 
 # %% [markdown]
 # ## Retrieval in 22 languages
 #
-# [**Retrieval accuracy**](glossary.md#retrieval) asks just that. Given a foreign sentence (the **query**), is its translation
+# [**Retrieval accuracy**](glossary.md#retrieval) counts who wins. Given a foreign sentence (the **query**), is its translation
 # the nearest of all English ones (the **documents**)? There are two directions: *to English*, where foreign sentences search
 # among English ones, and *from English*.
 #
@@ -208,7 +208,7 @@ pl.figures.dumbbells(
 # %% [markdown]
 # How sure are these figures? Each stands on 100 sentences, so near 85 % its **standard error** is about
 # $\sqrt{0.85 \cdot 0.15 / 100}$, or 3.6 points. Two languages a few points apart may well be equal, and they have different sentences anyway.
-# The mean over all pairs is surer, but less so than their number suggests: one English sentence stands in up to 21 pairs, and a
+# The mean over all pairs is more certain, but less so than their number suggests: one English sentence is in up to 21 pairs, and a
 # difficult one is difficult in all of them. So we let pairs with the same English sentence count as *one* draw (a **clustered** standard error):
 
 # %%
@@ -249,7 +249,7 @@ pl.claim("to English more is found, by over two standard errors", sure(differenc
 # **Why do the directions differ?** Both read the same table of cosines. One looks for the largest number in each row, the other in each
 # column. If all documents were equally easy to reach, both would find about as much. They are not. In many dimensions some
 # vectors lie near very many others and keep coming first: **hubs** (Radovanović et al. 2010). Where a hub comes first again and again, other
-# documents never do, and cannot be found. How many are they on each side?
+# documents never do, and cannot be found. How many of those are there on each side?
 
 # %%
 def firsts(similarity):
@@ -269,9 +269,9 @@ pl.claim("more foreign than English documents never come first",
          (foreign == 0).float().mean() > (english == 0).float().mean())
 
 # %% [markdown]
-# Both sides have hubs, but more foreign sentences than English ones never come first, and that is nearly all of the difference. (Why, we can only guess:
-# E5 saw far more English in training.) Hubs can be held back. If a document is near to *every* query, its nearness to yours says little. So
-# subtract what it has for all:
+# Both sides have hubs, but more foreign sentences than English ones never come first, by about as much as the two directions differ. (We can only guess why:
+# E5 saw more English in training than any other language.) Hubs can be held back. If a document is near to *every* query, its nearness to yours
+# says little. So subtract from its cosines the mean of its largest:
 #
 # $$s'_{ij} = s_{ij} - \frac1k \sum_{i' \in \mathrm{top}_k(j)} s_{i'j}$$
 #
@@ -310,14 +310,14 @@ pl.table([("k", *WAYS), *((k or "as it was", *(said(v[way]) for way in WAYS))
 gain = {way: by_k[2][way].float() - by_k[0][way].float() for way in WAYS}
 pl.claim("without hubs more is found from English, by over two standard errors",
          sure(gain["from English"]))
-pl.claim("and the two directions have moved together",
+pl.claim("and more is gained from English than to English",
          gain["from English"].mean() > gain["to English"].mean())
 
 # %% [markdown]
-# The model has not changed, and yet both directions find more and have moved together. The test helps: all queries are
+# The model has not changed, and yet both directions find more. The test makes this easy: all queries are
 # there at once, and each has exactly one document. That is so when two collections of translations are matched, where such corrections are
-# standard (Artetxe and Schwenk 2019; CSLS, Conneau et al. 2018). A search sees one query at a time. Whether yesterday's queries can
-# stand in for the others has to be measured. From here on we go without, as most searches do.
+# standard (Artetxe and Schwenk 2019; CSLS, Conneau et al. 2018). A search, however, sees one query at a time. Whether yesterday's queries can
+# stand in for the others has to be measured. From here on we do without the correction, as most searches do.
 
 # %% [markdown]
 # ## Scores without labels
@@ -354,7 +354,7 @@ print(f"largest gradient of 1 - cos to itself: {to_itself.abs().max():.0e}")
 #
 # $$\mathbb E_\varepsilon\!\left[\Big(\varepsilon\cdot\frac{\partial u}{\partial\xi_j}\Big)^{\!2}\right] = \Big\lVert\frac{\partial u}{\partial\xi_j}\Big\rVert^2$$
 #
-# In words: how far the vector moves, in whatever direction, when the part fades. One draw a sentence will do, since
+# In words: how far the vector moves, in whatever direction, when the part fades. One draw for each sentence is enough, since
 # hundreds are averaged. No labels, no translations: single sentences from a log are enough.
 
 # %%
@@ -408,13 +408,13 @@ print("whole - a third, both directions:",
       said(middle["whole"] - middle["a third, repaired"]), "points")
 
 # %% [markdown]
-# Look at the last column first. Even the vectors that were cut and not repaired have a high cosine with the original's, and yet they find much
-# less. Most of a vector is the part that all sentences share, and that part survives anything. So do not judge a compressed embedder by its
+# Look at the last column first. Even the model that was only cut gives vectors with a high cosine to the original's, and yet they find much
+# less. Most of a vector is the part that all sentences share, and that part survives the cut. So do not judge a compressed embedder by its
 # cosine with the original. Measure what it is used for.
 #
-# Repair works as in lesson 05, without labels and without training, and wins back a large part of what the cut had lost. But not all of it:
-# a classifier with a few dozen intents has wide margins, while here every sentence competes with 99 others, many of them nearly alike
-# (“Choose another image”, “Choose another page”). **The same cut costs a fine task more than a coarse one.** It also costs less when more is kept: try `KEEP = 1 / 2`.
+# Repair works as in lesson 05, without labels and without training, and wins back a large part of what the cut had lost, but not all of it. The likely reason:
+# a classifier of a few dozen intents has wide margins, while here every sentence competes with 99 others, some of them nearly alike
+# (“Choose another image”, “Choose another page”). **The same cut costs a fine task more than a coarse one.** Keeping more costs less: try `KEEP = 1 / 2`.
 #
 # <details><summary>And training? Distillation needs no labels either.</summary>
 #
@@ -446,20 +446,20 @@ for kind, names in (("in the calibration set", CALIBRATING), ("not in it", unsee
     print(f"{len(names)} languages {kind}: {said(change, spoken(names))} points")
 
 # %% [markdown]
-# Some languages lost several whiskers' lengths, others less than one. So they do not all pay alike. But in which order they do, 100 sentences cannot say:
-# of 21 languages, those at the ends are there partly by luck. The two groups stand on ten times as many pairs. As long as they differ by less than about
-# twice their errors, this test has not shown that calibration in a language helps it. With four times the sentences the course's benchmarks
-# do see unseen languages pay more (`benchmarks/trials.md`).
+# Some languages lost several standard errors, others less than one. So they do not all pay alike. But 100 sentences cannot say in which order:
+# of 21 languages, those at the ends are there partly by luck. Each of the two groups has about ten times as many pairs. As long as they differ by less
+# than about three times their errors, this test has not shown that calibration in a language helps it. In the course's benchmarks, with 2,048
+# calibration sentences and 200 pairs a language, the unseen languages do pay more (one draw; `benchmarks/trials.md`).
 
 # %% [markdown]
 # ## A vocabulary for three languages
 #
-# A third of the encoder is left, but is the file a third as large? No: it also holds the vocabulary, of which no head or neuron has a part.
+# A third of the encoder is left, but is the file a third as large? No: it also holds the vocabulary, which this cut leaves alone.
 # (This copy of E5 has already been trimmed to the course's languages. With all of XLM-R's 250,002 pieces the
 # [word embeddings](glossary.md#word-embeddings) alone would take 384 MB.)
 #
 # Say that your shop serves English, German and French. Then keep the pieces that texts in these languages use
-# ([vocabulary trimming](glossary.md#vocabulary-trimming), lesson 02). Take as many texts as you can find: a piece that none of them holds is gone.
+# ([vocabulary trimming](glossary.md#vocabulary-trimming), lesson 02). Take as many texts as you can find: a piece that none of them contains is gone.
 
 # %%
 HOME = ["de", "fr"]                                          # and English
@@ -480,7 +480,7 @@ pl.table([("model", "pieces", "MB in float32", "of which vocabulary"),
 
 # %%
 def trimmed(name):
-    """In percent: split otherwise, with unknown pieces, found to English before, after"""
+    """In percent: split differently, with unknown pieces, found to English before, after"""
     pairs, old = test.by_language()[name], answers["a third, repaired"][name]["to English"]
     report = pl.vocabulary_report(tokenizer, local_tokenizer, pairs.foreign, d)
     english, foreign = (embed(local, side, local_tokenizer)
@@ -489,15 +489,15 @@ def trimmed(name):
             percent(found(foreign, english)))
 
 
-pl.table([("language", "split otherwise", "with unknown pieces", "found before", "after"),
+pl.table([("language", "split differently", "with unknown pieces", "found before", "after"),
           *((name, *(f"{x:.0f} %" for x in trimmed(name)))
             for name in ("de", "fr", "it", "fi", "ru"))])
 
 # %% [markdown]
 # A sentence whose pieces are all there keeps its vector exactly. But our texts are few, and many German and French sentences need a piece that none of
-# them held: they are split into smaller ones, and find less. So collect texts until few new ones are split otherwise. Italian has its letters, but few of
-# its pieces, and its words fall into crumbs. Of Russian only unknown pieces are left. **Nothing fails and nothing warns you:** a vector comes out in any
-# case. Find out which languages come in before you trim.
+# them contained. They are split into smaller pieces, and fewer are found. So collect texts until few new ones are split differently. Italian keeps its
+# letters but few of its pieces, so its words fall apart. Of Russian little but unknown pieces is left. **Nothing fails and nothing warns you:**
+# a vector comes out in any case. Find out which languages your users write before you trim.
 #
 # ## A small search
 #
@@ -539,8 +539,8 @@ pl.explore(search, text="how do I delete a page?", encoder=list(INDEX),
            among=["all languages", "English"])
 
 # %% [markdown]
-# Did you try the third button? It is a tempting shortcut: to embed a million documents again takes hours, to exchange the model that reads
-# queries a minute. The vectors have the same length, so nothing complains. Does it work?
+# Did you try the third button? It is a tempting shortcut: embedding a million documents again takes hours, exchanging the model that reads
+# the queries a minute. The vectors have as many numbers as before, so nothing complains. Does it work?
 
 # %%
 old_index = hits(after, whole)                               # queries, documents
@@ -556,7 +556,7 @@ pl.claim("the small model finds as much in the old index as in its own, within a
 
 # %% [markdown]
 # Here it does, since repair has pulled the small model's vectors back towards the original's. It may even pay: documents are embedded once, while
-# nobody waits, so the larger model can do that and the small one read the queries. But nobody promises it. A model
+# nobody waits, so the larger model can do that, and the small one can read the queries. But nothing guarantees it. A model
 # trained anew has axes of its own, and the old index is noise to it. Measure, or embed all documents again.
 #
 # ## Serve it
@@ -622,7 +622,7 @@ lines = {"first k, float32": {4 * k: score(whole[:, :k]) for k in KS},
          "first k, int8": {k: score(eight_bits(whole[:, :k])) for k in KS},
          "k directions (PCA), int8": {k: score(eight_bits(pca(k))) for k in KS},
          "one bit a number": {d // 8: score((whole - centre).sign())}}
-pl.figures.sizes(lines, title="Retrieval against bytes", ylabel="found, %")
+pl.figures.sizes(lines, title="Retrieval against bytes", ylabel=f"found, % of {len(same)}")
 
 # %%
 dice = torch.Generator().manual_seed(SEED)
@@ -642,12 +642,12 @@ pl.claim("as many directions by PCA find more than as many first numbers",
          lines["k directions (PCA), int8"][d // 4] > quarter)
 
 # %% [markdown]
-# **Bits are nearly free.** In int8 an index takes a quarter of the bytes, and almost no answer changes. Even one bit a number (above the average or not?)
-# finds most. What counts is the order of cosines, and the rounding errors of 384 numbers average out.
+# **Bits are nearly free.** In int8 an index takes a quarter of the bytes, and the score hardly changes. Even one bit a number (above the average or not?)
+# keeps most of it. What counts is the order of the cosines, and the rounding errors of 384 numbers average out.
 #
 # **Numbers are not**, if you just drop the last ones. Training treated all alike, so the first quarter is worth as much as any other.
-# Models trained by **Matryoshka representation learning** (Kusupati et al. 2022) are different: their loss is also taken on the first 32, 64, 128, …
-# numbers, so that these carry the most. Whether yours is one of them is said on its card; its architecture does not show it.
+# Models trained by **Matryoshka representation learning** (Kusupati et al. 2022) are different: their loss is also taken on the first 8, 16, 32, …
+# numbers, so that these carry the most. The model's card says whether yours is one of them; its architecture does not show it.
 #
 # For all others there is **PCA** (principal component analysis): rotate the vectors onto the directions in which they vary most, found on calibration
 # sentences, and keep the first of those.
@@ -656,7 +656,7 @@ pl.claim("as many directions by PCA find more than as many first numbers",
 # ## Challenge: the smallest index
 #
 # **Fewest bytes a vector, with at least 97 % of the whole model's retrieval on the validation pairs.** The function below is a poor first attempt.
-# The target is 32 bytes, a 48th of float32. All you need is above: `centre`, `axes`, `spread`, fewer directions, fewer bits.
+# The target is 32 bytes, a 48th of float32; it can be beaten. All you need is above: `centre`, `axes`, `spread`, fewer directions, fewer bits.
 # (Directions divided by a power of their `spread` count more evenly: **whitening**, Su et al. 2021. And four bits are half a byte.)
 
 # %%
@@ -696,10 +696,10 @@ pl.figures.stages([
     ("10 results", "the page", "what the user sees")], title="A search in stages")
 
 # %% [markdown]
-# **The index.** We compared the query with every vector. That is exact, and it costs about as much as the whole model, so far more than the pruned one.
+# **The index.** We compared the query with every vector. That is exact, but for a million documents it costs more than the model does.
 # An **approximate nearest-neighbour index** looks at a few thousand vectors only. HNSW (Malkov and Yashunin 2020) links each
 # vector to some near ones and walks along the links; inverted lists with product quantisation (Jégou et al. 2011) sort vectors into cells and store
-# short codes. Both miss some true neighbours. Measure that **recall** by itself, against exact search with the same vectors.
+# short codes. Both miss some true neighbours. Measure their **recall** by itself, against exact search with the same vectors.
 #
 # **The reranker** is a [cross-encoder](glossary.md#reranker) (Nogueira and Cho 2019): it reads query and document together and gives one number. With a
 # hundred passes a query, it is where pruning pays most, and lesson 10 prunes it as any model with one output. Measure it on the candidates that the
@@ -708,9 +708,9 @@ pl.figures.stages([
 # <details><summary><b>At LLM scale</b></summary>
 #
 # Many leading embedders are large language models, fine-tuned with the same contrastive loss (E5-Mistral, Wang et al. 2024: 7 billion parameters, vectors of 4,096
-# numbers, 16 kB a document in float32). The lesson's order holds there: bits first, since an index in int8 costs next to nothing; then directions; then
-# the model. For decoders, dropping the last layers before the contrastive training works well: about 30 % of them with almost no loss (Thennal, Fischer and
-# Biemann 2024). Mean pooling is often replaced by the last token's vector, for only the last token has seen the whole text.
+# numbers, 16 kB a document in float32). The order of this lesson is a good start there, too: first bits; then directions; then
+# the model. In decoders, the last layers can be dropped before the contrastive training: up to 30 % of them with negligible loss in four models (Thennal, Fischer and
+# Biemann 2024, abstract). Mean pooling is often replaced by the last token's vector, for only the last token has seen the whole text.
 #
 # </details>
 #
@@ -736,5 +736,5 @@ pl.progress("11")
 # - Artetxe, Schwenk 2019, *Massively Multilingual Sentence Embeddings* (retrieval of translations) and *Margin-based Parallel Corpus Mining*; Conneau et al. 2018, *Word Translation Without Parallel Data* (CSLS); Radovanović et al. 2010, *Hubs in Space*.
 # - Kusupati et al. 2022, *Matryoshka Representation Learning*; Su et al. 2021, *Whitening Sentence Representations*.
 # - Malkov, Yashunin 2020, *Hierarchical Navigable Small World Graphs*; Jégou et al. 2011, *Product Quantization for Nearest Neighbor Search*; Nogueira, Cho 2019, *Passage Re-ranking with BERT*.
-# - Ushio et al. 2023, *Vocabulary Trimming*; Thennal et al. 2024, *Large Language Models Are Overparameterized Text Encoders*; Cameron, Miller 2015, *Cluster-Robust Inference*.
+# - Ushio et al. 2023, *An Efficient Multilingual Language Model Compression through Vocabulary Trimming*; Thennal et al. 2024, *Large Language Models Are Overparameterized Text Encoders*; Cameron, Miller 2015, *A Practitioner's Guide to Cluster-Robust Inference*.
 # - The parallel sentences are from the message catalogues of Django, Wagtail, django CMS, django-allauth and Oscar (`assets/parallel/README.md`).

@@ -1,5 +1,8 @@
-"""When memory does not suffice: a `MemoryError` that says what to lower, before or after."""
+"""When memory does not suffice: a `MemoryError` that says what to lower, before or after; and what
+is free goes back to the system.
+"""
 
+import ctypes
 import errno
 import os
 import re
@@ -25,6 +28,7 @@ SMALLER = (
 # says only that it could not make what it needs memory for.
 WORDS = ("out of memory", "not enough memory", "allocate memory", "bad_alloc", "bad allocation")
 WORDS += ("could not create a primitive",)
+SLACK = 3 * 2**26  # bytes by which the process may grow before what is free goes back
 AMOUNT = re.compile(r"tried to allocate ([\d.]+ ?(?:[KMGT]i?B|bytes))|allocate ([\d.]+ ?[KMGT]iB)")
 CGROUPS = (  # limit, use, a file with the part of the use that can be dropped, and its name there
     ("memory.max", "memory.current", "memory.stat", "inactive_file"),
@@ -96,6 +100,43 @@ def available() -> int | None:
     """
     found = [_of_machine(), *map(_of_container, CGROUPS), _of_process()]
     return min((n for n in found if n is not None), default=None)
+
+
+class _Heap:
+    """The heap of the C library: glibc's, or one that keeps nothing back.
+
+    glibc keeps freed blocks for later ones. Weights and hidden states of ever new sizes seldom fit
+    the holes that others have left, so the heap grows, though little of it is in use.
+    """
+
+    def __init__(self):
+        self.held = 0  # bytes, when it was last trimmed, or less
+        self.trim = None
+        with suppress(OSError, TypeError, AttributeError):  # macOS, Windows, musl
+            self.trim = ctypes.CDLL(None).malloc_trim
+
+    def give_back(self) -> None:
+        """Let the system have what is free, if the process has grown by `SLACK` since the last
+        time. To look takes microseconds, to give back some milliseconds; nothing in use is touched.
+        """
+        now = resident()
+        if self.trim is None or now is None:
+            return
+        if now > self.held + SLACK:
+            self.trim(0)
+            self.held = now = resident()
+        self.held = min(self.held, now)
+
+
+def resident() -> int | None:
+    """Bytes of memory that this process takes now; None where the system does not say."""
+    with suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+give_back = _Heap().give_back
 
 
 def _of_machine() -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .memory import advised
+from .memory import advised, give_back
 
 
 @contextmanager
@@ -11,7 +11,8 @@ def at_rest(*models, gradients: bool = False) -> Iterator[None]:
     """Inside the `with` every module is in eval mode and no weight asks for a gradient (unless
     `gradients`); afterwards each module and each parameter is as it was, frozen parts frozen.
 
-    Where memory is used up, `MemoryError` says what to lower.
+    Where memory is used up, `MemoryError` says what to lower. At the end the system gets back what
+    is free (`give_back`).
     """
     modules = [(module, module.training) for model in models for module in model.modules()]
     parameters = [(p, p.requires_grad) for model in models for p in model.parameters()]
@@ -27,3 +28,4 @@ def at_rest(*models, gradients: bool = False) -> Iterator[None]:
                 module.training = training
             for parameter, wanted in parameters:
                 parameter.requires_grad_(wanted)
+            give_back()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from .surgeon import Curvature
 
 METHODS = ("fisher", "obs", "taylor", "activation", "magnitude", "leave_one_out", "random")
 TARGETS = ("auto", "labels", "drawn")
+TOKENS = 1024  # in a backward pass of "obs" on a CPU: each takes some 0.4 MB in a small model
 
 
 @dataclass
@@ -58,7 +60,8 @@ def importance(
 
     batches: dicts with input_ids, attention_mask (B, T) and, if known, labels: what `.batches` of
     data yields, or None for the methods that need no data. Scores do not depend on how the examples
-    are batched or padded. The model's task says what its loss is. targets: `"labels"`, `"drawn"`
+    are batched or padded, but for rounding (which, in `obs`, can change the order of two parts that
+    cost next to nothing). The model's task says what its loss is. targets: `"labels"`, `"drawn"`
     from the model's own distribution (the Fisher information proper; Kunstner, Hennig, Balles
     2019), or `"auto"`: labels where there are any. Methods, with L_x the loss on one example and ξ
     a part's gate:
@@ -149,6 +152,8 @@ def _gradients(model, examples: _Examples, method: str) -> Scores:
 
 
 def _surgeon(model, examples: _Examples, method: str) -> Scores:
+    if next(model.parameters()).device.type == "cpu":
+        examples.batches = [part for batch in examples.batches for part in _parts(batch)]
     curvature = Curvature(model, examples.batches)
     for batch in examples:
         with curvature.watched() as seen:
@@ -160,6 +165,17 @@ def _surgeon(model, examples: _Examples, method: str) -> Scores:
         for row, own in zip(rows, costs):
             row[: len(own)] = own
     return Scores(*found, found[0].sum(1) + found[1].sum(1), method)
+
+
+def _parts(batch: dict) -> list[dict]:
+    """The batch in equal parts of at most `TOKENS` tokens, or of one example if that has more."""
+    examples, length = batch["input_ids"].shape
+    parts = ceil(examples / max(1, TOKENS // length))
+    size = ceil(examples / parts)
+    return [
+        {name: tensor[start : start + size] for name, tensor in batch.items()}
+        for start in range(0, examples, size)
+    ]
 
 
 def _blank(model) -> tuple[Tensor, Tensor]:

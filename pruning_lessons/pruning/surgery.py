@@ -38,18 +38,22 @@ def prune(model, masks: Masks):
     neurons = [masks.neurons[i, : neurons_per_layer(model)[i]].nonzero().flatten() for i in kept]
 
     small = build_empty(model_class, _config(model, kept, heads, neurons), like=model)
-    old_state, state = model.state_dict(), {}
-    for name in small.state_dict():
-        state[name] = old_state[name] if ".encoder.layer." not in f".{name}" else None
-    prefix = "" if model.base_model is model else model.base_model_prefix + "."
-    for new, old in enumerate(kept):
-        widths = _widths(heads[new], head_size(model))
-        for name, tensor in layers_of(model)[old].state_dict().items():
-            state[f"{prefix}encoder.layer.{new}.{name}"] = _cut(
-                name, tensor, widths, neurons[new].to(tensor.device)
-            )
-    small.load_state_dict(state)
+    _copy_around_layers(model, small)
+    # One layer at a time, so that not all of them are held twice.
+    for layer, old, h, n in zip(layers_of(small), kept, heads, neurons):
+        widths, whole = _widths(h, head_size(model)), layers_of(model)[old].state_dict()
+        layer.load_state_dict(
+            {name: _cut(name, t, widths, n.to(t.device)) for name, t in whole.items()}
+        )
     return small
+
+
+def _copy_around_layers(model, small) -> None:
+    """All weights but those of the layers, from one to the other."""
+    outside = lambda name: ".encoder.layer." not in f".{name}"
+    old, new = model.state_dict(), small.state_dict()
+    for name in filter(outside, new):
+        new[name].copy_(old[name])
 
 
 def _config(model, kept: list[int], heads: list[Tensor], neurons: list[Tensor]):

@@ -156,10 +156,10 @@ def _not_attempted(exercise: Exercise) -> Reference:
 
 
 def claim(text: str, holds) -> None:
-    """Print whether what a lesson says is so here: it is with the embedded model, with another one
-    it need not be.
+    """Print whether what a lesson says is so here: it is with the embedded model on a quiet
+    machine. With another model it need not be; and a busy machine can belie what is said of time.
     """
-    print(f"✓ {text}" if holds else f"✗ Not so with this model: {text}")
+    print(f"✓ {text}" if holds else f"✗ Not so here: {text}")
 
 
 def of_lesson(number: str) -> list[Exercise]:

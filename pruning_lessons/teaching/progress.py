@@ -45,11 +45,12 @@ class Progress(Table):
         return self._rows
 
     def __repr__(self) -> str:
-        return "\n".join(filter(None, (super().__repr__(), self.below + self.link)))
+        said = " ".join(filter(None, (self.below, self.link)))
+        return "\n".join(filter(None, (super().__repr__(), said)))
 
     def _repr_html_(self) -> str:
         link = in_html(self.link)
-        said = in_html(self.below) + (f'<a href="{link}">{link}</a>' if link else "")
+        said = in_html(self.below) + (f' <a href="{link}">{link}</a>' if link else "")
         return super()._repr_html_() + (f"<p {NO_FORMULAS}>{said}</p>" if said else "")
 
 
@@ -129,7 +130,7 @@ def _one(done: dict, lesson: str) -> Progress:
     if not later:
         return Progress(rows, "This was the last lesson.")
     title, file = LESSONS[later[0]]
-    return Progress(rows, f"Next: {later[0]} · {title}, ", file)
+    return Progress(rows, f"Next: {later[0]} · {title},", file)
 
 
 def _tries(entry: dict) -> str:

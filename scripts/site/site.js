@@ -17,6 +17,17 @@
     });
   }
   if (matchMedia("(max-width: 52rem)").matches) document.querySelectorAll(".side details[open]").forEach(fold => { fold.open = false });
+  // What scrolls sideways can be reached by keyboard, and only that: a stop at every line of code would
+  // be a nuisance. Chromium and Firefox do so by themselves, Safari does not.
+  const reachable = () => {
+    for (const box of document.querySelectorAll("main pre, main .display, main .scroll, main .out")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  };
+  addEventListener("load", reachable);
+  addEventListener("resize", reachable);
+  document.addEventListener("toggle", reachable, true);
   for (const fieldset of document.querySelectorAll(".quiz fieldset")) {
     const reasons = [...fieldset.querySelectorAll(".reason")];
     const answer = fieldset.querySelector(".answer");

@@ -35,7 +35,7 @@ def test_notebook_is_its_source(path, made):
     ]
     text = path.read_text("utf-8")
     assert not re.search(r"/home/|/Users/|/tmp/|C:\\\\", text)
-    assert "✗ Not so with this model" not in text  # all that the lessons claim is so
+    assert "✗ Not so here" not in text  # all that the lessons claim is so
     for image in re.findall(
         r'"image/png": "([^"]*)"|data:image/png;base64,([A-Za-z0-9+/=]*)', text
     ):

@@ -249,9 +249,7 @@ def test_not_attempted_runs_one_case_only():
     assert seen == [1]
 
 
-@pytest.mark.parametrize(
-    "holds, said", [(True, "✓ it rains"), (False, "✗ Not so with this model: it rains")]
-)
+@pytest.mark.parametrize("holds, said", [(True, "✓ it rains"), (False, "✗ Not so here: it rains")])
 def test_claims(holds, said, capsys):
     claim("it rains", holds)
     assert capsys.readouterr().out == said + "\n"

@@ -67,6 +67,46 @@ def test_pre_commit_has_the_same_ruff():
     assert f"rev: v{PINS['ruff']}" in text
 
 
+def test_ci_lints_the_workflows():
+    """Those of .pre-commit-config.yaml, by a linter that knows GitHub's expressions."""
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))
+    hooks = {hook["id"] for repo in config["repos"] for hook in repo["hooks"]}
+    assert {"actionlint", "check-dependabot", "ruff-check", "ruff-format"} <= hooks
+    form = WORKFLOWS["test"]["jobs"]["form"]
+    commands = [step.get("run", "") for step in form["steps"]]
+    assert any(command.startswith("pre-commit run --all-files") for command in commands)
+    assert set(form["env"]["SKIP"].split(",")) <= hooks
+
+
+def test_versions_that_ran_are_versions_that_are_promised():
+    """workshop/versions.md: rows within the ranges, which are narrowed where one failed, and one of
+    what is pinned.
+    """
+    lines = (ROOT / "workshop" / "versions.md").read_text("utf-8").splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| run"))
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:]]
+    head, cells = table[0], table[2 : table.index([""])]
+    assert all(len(row) == len(head) for row in cells)
+    rows = [dict(zip(head, row)) for row in cells]
+    ranges = {
+        found.name: found.specifier
+        for found in map(
+            Requirement,
+            PROJECT["dependencies"] + sum(PROJECT["optional-dependencies"].values(), []),
+        )
+    }
+    names = {"torch", "transformers", "JupyterLab", "ipywidgets", "NumPy"}
+    for row in rows:
+        inside = all(row[name] in ranges[name.lower()] for name in names)
+        inside &= row["Python"] in SpecifierSet(PROJECT["requires-python"])
+        passed, tried = re.fullmatch(r"([\d,]+) of ([\d,]+)", row["passed"]).groups()
+        assert inside or passed != tried, row
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", row["date"])
+        assert any(line.startswith(f"{row['run']}. Commit ") for line in lines), row
+    pinned = {name: PINS[name.lower()] for name in names}
+    assert any(pinned.items() <= row.items() for row in rows), pinned
+
+
 def test_every_folder_of_the_package_is_installed():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     listed = set(settings["packages"])
@@ -251,9 +291,35 @@ def what_you_get() -> list[str]:
 
 
 KINDS = ("trained", "zero-shot")
+METHODS = {  # in results.json, as the README calls them
+    "`compress`": "compress, fast",
+    "`compress`, thorough": "compress, thorough",
+    "K-prune (2024), from the paper": "K-prune, squares per example",
+    "TextPruner 1.1": "TextPruner 1.1.post2",
+    "Kwon et al. (2022), from the paper": "Kwon et al. 2022",
+    "Torch-Pruning 1.6": "Torch-Pruning 1.6.1",
+}
+
+
+def what_is_kept() -> list[str]:
+    """The README's lines of what methods keep, with the first draw: trained / zero-shot."""
+    rows = json.loads((ROOT / "benchmarks" / "results.json").read_text("utf-8"))["rows"]
+
+    def cell(method: str, keep: float) -> str:
+        job = ("intents", method, keep, 0)
+        for row in rows:
+            if (row["task"], row["method"], row["keep"], row["draw"]) == job:
+                return " / ".join(f"{100 * row['kept'][kind]:.1f}" for kind in KINDS)
+        return "–"
+
+    lines = []
+    for name, method in METHODS.items():
+        cells = [cell(method, keep) for keep in (0.5, 0.33, 0.25, 0.15)]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return lines
 
 
 def test_the_readme_says_what_was_measured():
     readme = (ROOT / "README.md").read_text("utf-8")
-    for line in what_you_get():
+    for line in what_you_get() + what_is_kept():
         assert line in readme, f"README.md: has not the line {line}"

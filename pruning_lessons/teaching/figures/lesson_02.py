@@ -29,6 +29,8 @@ def parts(
     colours. form: how the sum is written at its end, "" for not. Shares stand in parts that are
     wide enough.
     """
+    from matplotlib.ticker import EngFormatter
+
     names = list(bars)
     figure, ax = subplots(height=height or 1.25 + 0.42 * len(names))
     longest = max(sum(found.values()) for found in bars.values())
@@ -49,6 +51,8 @@ def parts(
             ax.text(left + 0.01 * longest, row, form.format(total), va="center")
     ax.set(title=title, xlabel=xlabel, yticks=range(len(names)), yticklabels=names)
     ax.set_xlim(0, (1.12 if form else 1.0) * longest)
+    if longest >= 1e6:  # 10 M in place of a lonely 1e7 in the corner
+        ax.xaxis.set_major_formatter(EngFormatter())
     ax.invert_yaxis()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncol=5)
     each = [

@@ -25,7 +25,8 @@ def weight_histogram(
     ax.bar(edges[:-1], stay, color=COLOURS[0], label="stay", **look)
     ax.bar(edges[:-1], go, bottom=stay, color="#dddddd", edgecolor="#555555", hatch="////",
            label="set to zero", **look)  # fmt: skip
-    ax.set(title=title, xlabel="weight", ylabel="how many", xlim=(-widest, widest))
+    ax.set(title=title, ylabel="how many", xlim=(-widest, widest))
+    ax.set(xlabel=f"weight (beyond ±{widest:g}: in the outermost bars)")
     ax.legend(frameon=False)
     n, share = flat.numel(), stays.float().mean().item()
     return Picture(

@@ -79,12 +79,8 @@ def choices(
     last, mean = len(chosen), sum(dice) / len(dice)
     ax.plot(dice, [last] * len(dice), "o", color="0.35", markersize=8, markerfacecolor="none")
     ax.plot([mean] * 2, [last - 0.3, last + 0.3], color="black", linewidth=2)
-    ax.annotate(
-        f"{mean:.0f} on average",
-        (max(dice), last),
-        (9, -4),
-        textcoords="offset points",
-    )
+    above = dict(textcoords="offset points", ha="center", fontsize=9)
+    ax.annotate(f"mean {mean:.0f}", (mean, last - 0.3), (0, 2), **above)
     ax.axvline(whole, color="black", linestyle=(0, (6, 3)), linewidth=1, label="unpruned")
     ax.set(yticks=range(len(names)), yticklabels=names, xlim=(0, 104), xlabel=label, title=title)
     ax.set_ylim(last + 0.6, -0.6)
@@ -197,4 +193,6 @@ def scan(found: Mapping[str, Sequence[float]], *, title: str, xlabel: str, ylabe
     ax.grid(alpha=0.3)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     each = [f"{name}: {', '.join(words(float(v)) for v in vs)}." for name, vs in found.items()]
-    return Picture(figure, f"Dot chart, {title}. {ylabel} by {xlabel}, from 0 on. {' '.join(each)}")
+    return Picture(
+        figure, f"Dot chart, {title}. {ylabel} by {xlabel}, 0 to {n - 1}. {' '.join(each)}"
+    )

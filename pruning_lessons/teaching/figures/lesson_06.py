@@ -51,6 +51,7 @@ def head_maps(masks: Mapping[str, Tensor], *, title: str) -> Picture:
             ax.text(m - 0.2, layer, str(sum(row)), va="center", fontsize=10)
         ax.set(title=name, xlabel="head", xticks=range(0, m, max(1, m // 4)), yticks=range(n))
         ax.set_xlim(-0.5, m + 0.9)
+        ax.tick_params(axis="y", length=0)  # beside a count, a mark would read as a minus
         ax.spines[:].set_visible(False)
     axes[0][0].set_ylabel("layer")
     figure.suptitle(title)

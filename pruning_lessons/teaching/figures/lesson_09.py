@@ -99,29 +99,32 @@ def front(
         error = lambda p: 200 * (p * (1 - p) / n[where]) ** 0.5
         line = sorted(best[where])
         ax.plot(*zip(*[(ms, 100 * p) for ms, p in line]), ":", color="black", label="front")
-        lowest = min(keep for keep, _ in points)
         for kind, (marker, colour) in KINDS.items():
             own = {keep: place for (keep, k), place in points.items() if k == kind}
             for keep, (ms, p) in sorted(own.items(), reverse=True):
                 look = dict(color=COLOURS[colour], marker=marker, markeredgecolor="black")
                 name = kind if keep == max(own) else None
                 ax.errorbar(ms, 100 * p, error(p), capsize=2, linewidth=0.8, label=name, **look)
-                shift = (-8, -14) if keep == lowest else (6, -12)
-                ax.annotate(f"{keep:.0%}", (ms, 100 * p), xytext=shift, fontsize=9, **_POINTS)
+                side = -1 if kind == "ONNX" else 1  # int8's and PyTorch's stand close to ONNX's
+                look = dict(rotation=90, va="bottom" if side > 0 else "top", fontsize=9)
+                place = ms, 100 * p + side * error(p)
+                ax.annotate(f"{keep:.0%}", place, xytext=(0, 3 * side), **look, **_POINTS)
             if own:
                 each = [
                     f"{k:.0%} of the MACs {ms:.2g} ms {100 * p:.1f}" for k, (ms, p) in _falling(own)
                 ]
                 said.append(f"{where}, {kind}: {', '.join(each)}.")
-        low = min(100 * p - error(p) for _, p in points.values()) - 0.5
-        high = max(100 * p + error(p) for _, p in points.values()) + 0.5
+        low = min(100 * p - error(p) for _, p in points.values())
+        high = max(100 * p + error(p) for _, p in points.values())
+        low, high = low - 0.18 * (high - low), high + 0.18 * (high - low)
         beside = (others or {}).get(where, {})
         seen = {name: place for name, place in beside.items() if 100 * place[1] > low}
         for i, (name, (ms, p)) in enumerate(seen.items()):
             label = "one kind of cut alone" if i == 0 else None
             ax.plot(ms, 100 * p, "D", color="white", markeredgecolor="gray", label=label)
-            look = dict(fontsize=9, color="#555555", ha="center", **_POINTS)
-            ax.annotate(name, (ms, 100 * p), xytext=(0, -14), **look)
+            above = p == max(share for _, share in seen.values())
+            shift = (0, 6) if above else (0, -14)
+            ax.annotate(name, (ms, 100 * p), xytext=shift, fontsize=9, color="#555555", **_POINTS)
         if beside:
             each = [f"{name} {ms:.2g} ms {100 * p:.1f}" for name, (ms, p) in beside.items()]
             said.append(f"{where}, one kind of cut alone: {', '.join(each)}.")
@@ -145,7 +148,7 @@ def front(
     return Picture(figure, " ".join(said))
 
 
-_POINTS = dict(textcoords="offset points")
+_POINTS = dict(textcoords="offset points", ha="center")
 
 
 def _falling(own: Mapping) -> list:

@@ -51,10 +51,10 @@ def what_to_serve(
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda ms, _: f"{ms:g}"))
     ax.xaxis.set_minor_formatter(FuncFormatter(_some))
-    ax.set(xlabel="milliseconds a text (each step of the axis is a factor)")
+    ax.set(xlabel="milliseconds a text (logarithmic axis)")
     ax.set(ylabel=f"{score}, %" + (f" of {n} texts" if n else ""))
     ax.margins(x=0.12, y=0.25)
-    ax.set_title(f"Served: {chosen}" if chosen else "Nothing stays within the points")
+    ax.set_title(f"Served: {chosen}" if chosen else "No model loses little enough")
     ax.grid(alpha=0.3, which="both")
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     each = [f"{name}: {ms:.1f} ms, {value:.1%}" for name, (ms, value) in points.items()]

@@ -189,8 +189,7 @@ Exercise(
         ),
         (
             _all_transposed,
-            "K.T turns all dimensions round, heads included. Swap the last two: "
-            "K.transpose(-1, -2).",
+            "K.T reverses all dimensions, heads included. Swap the last two: K.transpose(-1, -2).",
         ),
         (
             lambda Q, K, V, allowed=None: (
@@ -303,7 +302,7 @@ Exercise(
         (
             lambda weights, values, W_out: _shares(weights * (values @ W_out.T).abs().sum(-1)),
             "The size of a vector is the root of the sum of squares, .norm(dim=-1), not the sum of "
-            "what stands in it.",
+            "absolute values.",
         ),
         (
             lambda weights, values, W_out: _shares(weights * (values @ W_out.T).sum(-1)),
@@ -328,7 +327,7 @@ Exercise(
         ),
         (
             lambda weights, values, W_out: (weights @ values @ W_out.T).norm(dim=-1),
-            "This is the size of the whole sum. Asked is the size of each term in it.",
+            "This is the size of the whole sum. What is asked is the size of each term in it.",
         ),
         (
             lambda weights, values, W_out: (weights * (values @ W_out.T).norm(dim=-1)).softmax(-1),
@@ -380,7 +379,7 @@ Exercise(
         ),
         (
             lambda n: torch.zeros(n, n).masked_fill(~torch.ones(n, n).tril().bool(), -torch.inf),
-            "This is what one adds to the scores. The mask itself is asked: True and False.",
+            "This is what one adds to the scores. The mask itself holds True and False.",
         ),
     ],
     look="Look at “Who may look where”.",

@@ -52,7 +52,7 @@ Exercise(
         ),
         (
             lambda d, heads, size, neurons: 4 * d + 2 * d * neurons / (heads * size),
-            "Twice too much: the middle term has a factor 2 as well, 2·T²·H·d_h.",
+            "This is twice the length: the middle term has a factor 2 as well, 2·T²·H·d_h.",
         ),
         (
             lambda d, heads, size, neurons: 2 * d + d * neurons / heads,

@@ -63,8 +63,8 @@ Exercise(
         ("half of each row", (SCORES, 0.5, "row")),
         ("a quarter of the matrix", (SCORES, 0.25, "matrix")),
         ("three quarters of each row", (SCORES, 0.75, "row")),
-        ("1.2 of the weights in a row", (SCORES, 0.3, "row")),
-        ("1.6 of the weights in a row", (SCORES, 0.4, "row")),
+        ("0.3 · 4 = 1.2 weights of each row, rounded", (SCORES, 0.3, "row")),
+        ("0.4 · 4 = 1.6 weights of each row, rounded", (SCORES, 0.4, "row")),
         ("nothing goes", (SCORES, 0.0, "row")),
         ("everything goes", (SCORES, 1.0, "matrix")),
         ("more rows than columns", (SCORES.T.contiguous(), 0.5, "row")),
@@ -121,8 +121,8 @@ Exercise(
         ),
         (
             _kth,
-            "kthvalue counts from 1, so sparsity 0 needs a case of its own; and what is "
-            "equal to the k-th goes as well.",
+            "kthvalue counts from 1, so sparsity 0 needs a case of its own; and all that equals "
+            "the k-th score goes as well.",
         ),
         (
             _columns_of_all_rows,

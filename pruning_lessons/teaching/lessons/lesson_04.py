@@ -255,7 +255,7 @@ Exercise(
             lambda x, gate, up, down: (
                 (F.gelu(x @ gate.T) * (x @ up.T)).abs().mean(dim=0) * down.norm(dim=0)
             ),
-            "This is the GELU of our own model; a GLU of today's LLMs takes the SiLU.",
+            "This is the GELU of our own model; the formula of this GLU takes the SiLU.",
         ),
         (
             lambda x, gate, up, down: gate.norm(dim=1) * up.norm(dim=1) * down.norm(dim=0),

@@ -131,7 +131,7 @@ Exercise(
             "A product of norms knows no direction: multiply number by number, then sum.",
         ),
     ],
-    look="Look at “The chain rule finds it”.",
+    look="Look at “The chain rule scores all heads at once”.",
 )
 
 right = lambda text: torch.tensor([letter == "+" for letter in text])

@@ -252,7 +252,7 @@ Exercise(
         ),
         (
             lambda layers, drop: sum(m * m for m in range(layers, layers - drop, -1)),
-            "A candidate has one layer less than the model it is cut from: m − 1.",
+            "A candidate has one layer fewer than the model it is cut from: m − 1.",
         ),
         (
             lambda layers, drop: sum(m * (m - 1) // 2 for m in range(layers, layers - drop, -1)),
@@ -272,7 +272,7 @@ Exercise(
         ),
         (
             lambda layers, drop: sum(m * (m + 1) for m in range(layers, layers - drop, -1)),
-            "A candidate has one layer less than the model it is cut from, not one more: m − 1.",
+            "A candidate has one layer fewer than the model it is cut from, not one more: m − 1.",
         ),
         (
             lambda layers, drop: (

@@ -132,7 +132,7 @@ Exercise(
         ),
         (
             _unsorted,
-            "The best n heads have the n largest scores: sort both in falling order first.",
+            "The best n heads have the n largest scores: sort both in descending order first.",
         ),
         (
             _by_score_alone,
@@ -175,7 +175,7 @@ Exercise(
         ),
         (
             lambda heads, neurons, *rest: (len(heads), len(neurons)),
-            "This is everything; the budget is not looked at.",
+            "This keeps everything and ignores the budget.",
         ),
     ],
     look="Look at “One budget”.",
@@ -289,5 +289,5 @@ Challenge(
     cost="share of the MACs",
     quality="validation accuracy",
     least=0.9,
-    target=0.15,
+    target=0.125,
 )

@@ -106,7 +106,7 @@ Exercise(
         (lambda w: w, "Nothing is rounded."),
         (
             lambda w: (int8(w), w.abs().amax(dim=1) / 127),
-            "Give the weights back alone, without the scale.",
+            "Return the weights alone, without the scale.",
         ),
         (
             lambda w: w / (w.abs().amax(1) / 127),
@@ -168,7 +168,7 @@ Exercise(
                 for p in points
                 if not any(q != p and q[0] <= p[0] and q[1] >= p[1] for q in points)
             ),
-            "A point that stands twice is wanted once.",
+            "A point that appears twice is listed once.",
         ),
         (
             lambda points: [p for p in dict.fromkeys(points) if p in front(points)],

@@ -4,23 +4,24 @@ from ..quiz import Question, right, wrong
 
 Question(
     "01.far_word",
-    "An untrained LSTM, as PyTorch makes it, reads 60 tokens. How strongly does its last output "
-    "depend on the first token, compared with the last?",
+    "An untrained LSTM, with PyTorch's initial weights, reads 60 tokens. How strongly does its "
+    "last output depend on the first token, compared with the last?",
     [
         wrong(
             "About as strongly: LSTMs were made to remember.",
-            "They were made so that they can learn to. As PyTorch makes them, the forget gate "
-            "keeps about half at every step.",
+            "They were made so that they can learn to. With PyTorch's initial weights the forget "
+            "gate keeps about half at every step.",
         ),
         wrong(
             "About a tenth as strongly.",
-            "That would take a gate that keeps 96% at every step. PyTorch's begins at about one "
+            "That would take a gate that keeps 96% at every step. PyTorch's starts at about one "
             "half.",
         ),
         right(
             "Less than a millionth as strongly.",
-            "Where about half is kept at every step, a half to the power of 59 is left, less than "
-            "10⁻¹⁷. What is measured is larger, because there are other paths, but not by enough.",
+            "If about half is kept at every step, ½ to the power of 59 is left, less than 10⁻¹⁷. "
+            "The influence measured is larger, because there are other paths than the memory, but "
+            "still far below a millionth.",
         ),
     ],
     look="Look at “Why attention: the bottleneck”.",
@@ -63,17 +64,18 @@ Question(
     [
         wrong(
             "About as much: it looks from the pronoun to the subject, wherever that is.",
-            "Then the word would not matter, only its place. Measured is less than a tenth.",
+            "Then only the place of the word would matter, and not the word. But less than a "
+            "tenth of what Bill got from “He” is left.",
         ),
         right(
             "Much less, about as much as a token gets by chance.",
-            "With 16 tokens chance is about 6%. So the word matters, and not only its place. What "
-            "about the word, this one swap cannot say.",
+            "Spread evenly over 16 tokens, each would get about 6%. So the word matters, and not "
+            "only its place. What it is about the word, one swap cannot tell.",
         ),
         wrong(
             "More: the unusual word draws attention.",
-            "Attention is not surprise. Whoever asks another question, with another query, finds "
-            "other keys.",
+            "Attention weights do not measure surprise. “She” has another query than “He”, and "
+            "another query matches other keys.",
         ),
     ],
     look="Look at “He and She”.",
@@ -92,13 +94,13 @@ Question(
         ),
         wrong(
             "No difference anywhere: Bill was a chance hit.",
-            "For men's names the difference is there in every single pair. Bill was not luck; "
-            "what we read into it was.",
+            "For men's names the difference is there in every single pair. That the head favours "
+            "“He” was no chance; our story about it was wrong.",
         ),
         right(
             "Men's names get more from “He”, women's names not more from “She”.",
-            "The head answers to “He”, and most when the name is a man's. To “She” it hardly "
-            "answers. Another head may; nobody has looked yet.",
+            "The head responds to “He”, and most when the name is a man's. To “She” it hardly "
+            "responds. Another head may; we have not looked.",
         ),
     ],
     look="Look at “He and She”.",
@@ -107,23 +109,23 @@ Question(
 
 Question(
     "01.taken_from_marks",
-    "Most heads give more than half of their attention to `<s>` and `</s>`. How many take more "
-    "than half of what they pass on from there?",
+    "Most heads give more than half of their attention to `<s>` and `</s>`. How many heads also "
+    "take more than half of what they pass on from these two?",
     [
         wrong(
             "About as many: what is looked at is taken.",
-            "What is taken is weight × value, and values differ in size. Those of the two marks "
-            "are small in most heads.",
+            "What is taken is weight × value, and values differ in size. Those of these two "
+            "tokens are small in most heads.",
         ),
         wrong(
             "Even more: the marks sum up the sentence.",
-            "`<s>` does collect the sentence for the classifier, in its own row. Here it is about "
-            "what words take from its column.",
+            "`<s>` does collect the sentence for the classifier, in its own row. But the question "
+            "is what words take from its column.",
         ),
         right(
             "Fewer than a quarter of all heads.",
-            "Most of those heads park their attention on a token that says little, and pass on "
-            "what small weights bring from the words.",
+            "Most heads park their attention on tokens with small values, and pass on what small "
+            "weights bring from the words.",
         ),
     ],
     look="Look at “Looked at, and taken”.",

@@ -9,8 +9,8 @@ Question(
     [
         wrong(
             "The attention of the twelve layers",
-            "It is what the model is famous for, but it has only four square matrices a layer: "
-            "about a tenth of the bytes.",
+            "Attention is what the model is famous for, but it has only four square matrices a "
+            "layer: about a tenth of the bytes.",
         ),
         wrong(
             "The feed-forward parts of the twelve layers",
@@ -44,7 +44,8 @@ Question(
         right(
             "The copy looks clearly faster.",
             "The old model is called first, in training mode. It pays for the warm-up and for "
-            "dropout; the copy does not. Nothing about the model has changed.",
+            "dropout; the copy does not. Nothing about the model has changed. (On a busy machine "
+            "one call each can say anything.)",
         ),
         wrong(
             "The copy looks slower: copying spreads the weights over memory.",
@@ -63,8 +64,8 @@ Question(
     [
         wrong(
             "None: the attention mask leaves it out.",
-            "The mask keeps words from looking at padding. The matrices are still multiplied "
-            "with every place.",
+            "The mask keeps words from looking at padding. Every matrix is still applied to every "
+            "place.",
         ),
         wrong(
             "It costs memory, but hardly any time.",
@@ -92,8 +93,8 @@ Question(
     [
         wrong(
             "About 1,000 MB",
-            "Word embeddings are about seven tenths of this model, and only about one piece in a "
-            "hundred stays.",
+            "Word embeddings are about seven tenths of this model's bytes, and only about one "
+            "piece in a hundred stays.",
         ),
         wrong(
             "About 700 MB",
@@ -146,9 +147,8 @@ Question(
     [
         right(
             "Both again, warmed up, in turns, many times, compared in pairs",
-            "In this lesson two copies of one model differed this much: the first run paid for "
-            "the warm-up, and for training mode. Then ask for batch, length and threads as "
-            "well.",
+            "In this lesson a model and its own copy differed, too: the first run paid for the "
+            "warm-up, and for training mode. Then ask for batch, length and threads as well.",
         ),
         wrong(
             "More digits: 44.3 and 31.2, say",
@@ -175,8 +175,8 @@ Question(
     [
         wrong(
             "The GPU computes the sentences of a batch all at once.",
-            "It does compute many at once, but 256 sentences are 256 times the work. At the "
-            "latest when it is fully busy, the time must grow.",
+            "It does compute many at once, but 256 sentences are 256 times the work. Once the GPU "
+            "is fully busy, the time must grow.",
         ),
         right(
             "The clock was read before the GPU had finished.",

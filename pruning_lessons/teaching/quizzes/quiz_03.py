@@ -185,7 +185,7 @@ Question(
         wrong(
             "True if many tokens are computed in one call.",
             "It is rather the other way round. With many tokens the dense multiplication makes "
-            "good use of each number that it has fetched, and the sparse formats fall behind.",
+            "good use of each number that it has fetched, and CSR gains less.",
         ),
     ],
     look="Look at “Why zeros are not speed”.",
@@ -200,7 +200,7 @@ Question(
         right(
             "Some groups of four have three large weights, others one; each must keep two.",
             "So a larger weight goes in one place while a smaller one stays in another. In "
-            "return the pattern is regular: hardware made for it finds the numbers without "
+            "return the pattern is regular, and hardware made for it finds the numbers without "
             "searching.",
         ),
         wrong(
@@ -210,9 +210,8 @@ Question(
         ),
         wrong(
             "Neighbouring inputs belong together, and the pattern separates them.",
-            "The order of a layer's inputs has no meaning: number the hidden features "
-            "differently, everywhere alike, and you have the same model. To be neighbours means "
-            "nothing.",
+            "The order of a layer's inputs has no meaning: renumber the hidden features in the "
+            "same way everywhere, and you have the same model. To be neighbours means nothing.",
         ),
         wrong(
             "Graphics cards compute such matrices with lower precision.",
@@ -226,15 +225,15 @@ Question(
 Question(
     "03.guess_sensitive",
     "Nine weights in ten are set to zero, in one half of one layer alone: its attention or its "
-    "feed-forward part. How different are the 24 prices?",
+    "feed-forward part. How different are the costs of these 24 cuts?",
     [
         wrong(
-            "All alike: the layers have equally many weights.",
-            "They have, but they do not do equally much for the answer. Only the last layers "
-            "write what the classifier reads.",
+            "They are all alike: the layers have equally many weights.",
+            "The layers do, but they do not contribute equally to the answer. The last ones write "
+            "what the classifier reads.",
         ),
         right(
-            "Very: the dearest costs many times as much as the cheapest.",
+            "Very: the most expensive costs many times as much as the cheapest.",
             "That is why the same share everywhere is wasteful: some parts can lose nearly all "
             "of their weights unnoticed, others can lose few.",
         ),
@@ -255,9 +254,9 @@ Question(
     [
         right(
             "Each error goes into the next part, and no intact part is left to make up for it.",
-            "A scan prunes one part while the others are whole. So its prices are a guide to who "
-            "is sensitive, and no forecast for all together. Cut a little, look again, and "
-            "recover.",
+            "A scan prunes one part while the others are whole. So its prices are a guide to which "
+            "parts are sensitive, and no forecast for all together. Cut a little, look again, "
+            "and recover.",
         ),
         wrong(
             "The scan was measured on too few sentences.",
@@ -295,11 +294,12 @@ Question(
         ),
         wrong(
             "Nowhere: on a CPU zeros never save time.",
-            "In a dense matrix they do not. But the lesson's race at 90% zeros went to CSR.",
+            "In a dense matrix they do not. But CSR can win for a matrix with 90% zeros, as in the "
+            "lesson with 24 tokens.",
         ),
         wrong(
             "Everywhere alike: a tenth of the multiplications is a tenth of the time.",
-            "How much of that gain arrives depends on how many tokens share each fetched weight.",
+            "How much of that gain is left depends on how many tokens share each fetched weight.",
         ),
     ],
     look="Look at “Why zeros are not speed”.",

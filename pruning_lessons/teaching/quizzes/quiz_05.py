@@ -74,8 +74,8 @@ Question(
     [
         wrong(
             "The one by Fisher, before repair and after it",
-            "Before repair it may be. But Fisher keeps neurons of which others say the same, and "
-            "after repair one of the two would have done.",
+            "Before repair it may be. But where two neurons say the same, Fisher may keep both, "
+            "although one of them would do after repair.",
         ),
         wrong(
             "There is no difference once both are repaired.",
@@ -209,7 +209,8 @@ Question(
         wrong(
             "A useless one: λ should have been chosen on the fitted sentences.",
             "There the smallest λ always looks best, because those sentences do not reveal "
-            "overfitting. To choose on others was right; to report on the same others was not.",
+            "overfitting. It was right to choose on other sentences, and wrong to report the "
+            "error on the same ones.",
         ),
     ],
     look="Look at “Repair one matrix by hand”.",

@@ -41,15 +41,15 @@ Question(
         right(
             "Somewhere in between, 0.3 to 0.8",
             "The few strong heads are strong on any sentences; the ranks of the many weak ones "
-            "are largely luck. A score that is to be judged by leave-one-out cannot do better than "
-            "this.",
+            "are largely luck. So no score can agree closely with a leave-one-out on so few "
+            "sentences.",
         ),
         wrong(
             "Hardly, about 0: 32 sentences are far too few.",
             "They are few, but some heads matter so much that any sentences show it.",
         ),
     ],
-    look="Look at “Is it right?”.",
+    look="Look at “Can the scores be trusted?”.",
     predict=True,
 )
 
@@ -167,7 +167,7 @@ Question(
             "whether it helps or harms. Whether it really does harm, other sentences must show.",
         ),
     ],
-    look="Look at “Is it right?”.",
+    look="Look at “Can the scores be trusted?”.",
 )
 
 Question(
@@ -183,8 +183,8 @@ Question(
         right(
             "That is not shown: what of other draws, and of the rule “keep the last two layers”?",
             "One draw is a poor yardstick, because draws differ by tens of points. And that rule, "
-            "which keeps 24 heads as well, comes close to the gradient scores without looking at "
-            "a single sentence. A good score has to beat it.",
+            "which keeps 24 heads as well, does far better than the average draw without looking "
+            "at a single sentence. A good score has to beat it.",
         ),
         wrong(
             "Yes, provided that it beats magnitude as well.",
@@ -259,5 +259,5 @@ Question(
             "numbers as well. “Not shown” is not “not there”.",
         ),
     ],
-    look="Look at “What each language loses”.",
+    look="Look at “Do unseen languages lose more?”.",
 )

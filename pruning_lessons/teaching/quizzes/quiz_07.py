@@ -139,7 +139,7 @@ Question(
             "validation sentences as well.",
         ),
     ],
-    look="Look at “Search greedily”.",
+    look="Look at “Who wins?”.",
 )
 
 Question(

@@ -28,7 +28,7 @@ Question(
             "does about a third of a layer's work.",
         ),
     ],
-    look="Look at “One budget”.",
+    look="Look at “Why one kind of part is not enough”.",
     predict=True,
 )
 
@@ -161,9 +161,9 @@ Question(
         ),
         right(
             "Repair is a good start; afterwards it could undo training.",
-            "Repair brings each layer close to the original's states. Distillation then lets "
-            "layers move together away from those, towards the right answers. A refit to the "
-            "original's states would pull them back.",
+            "Repair brings each layer close to the original's states. Distillation then lets the "
+            "layers move away from those together, towards the original's answers. A refit to "
+            "the original's states would pull them back.",
         ),
         wrong(
             "The order is a convention: both make the student imitate the teacher.",

@@ -4,11 +4,11 @@ from ..quiz import Question, right, wrong
 
 Question(
     "09.guess_first",
-    "One model is cut to a quarter of its multiply-accumulates and runs in PyTorch. "
+    "One model is cut to a third of its multiply-accumulates and runs in PyTorch. "
     "The other is whole, and runs as ONNX in int8. Which answers one sentence faster on a CPU?",
     [
         wrong(
-            "The pruned one, about four times as fast: it does a quarter of the work.",
+            "The pruned one, about three times as fast: it does a third of the work.",
             "Fewer multiplications help only where multiplying takes the time. For one sentence "
             "much of PyTorch's time is the overhead of many small operations.",
         ),
@@ -45,8 +45,7 @@ Question(
         ),
         wrong(
             "About one in three",
-            "So much would change if the errors all went one way. Rounding goes up about as often "
-            "as down.",
+            "It would take errors that all go one way. Rounding goes up about as often as down.",
         ),
     ],
     look="Look at “Eight bits”.",

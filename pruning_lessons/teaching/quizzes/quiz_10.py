@@ -9,8 +9,8 @@ Question(
     [
         wrong(
             "Cutting: less work is less time",
-            "It is, where multiplying takes most of the time. With a small model and one short "
-            "text PyTorch spends much of it on starting operations, whatever their size.",
+            "It is where multiplying takes most of the time. With a small model and one short "
+            "text, PyTorch spends much of it on starting operations, whatever their size.",
         ),
         right(
             "Exporting, though no part is removed",
@@ -162,8 +162,8 @@ Question(
         ),
         wrong(
             "Nothing: costs grow in proportion to the length, for heads and neurons alike.",
-            "It is true of neurons, and of a head's four matrices. But attention weights grow "
-            "with the square of the length.",
+            "That is true of neurons, and of a head's four matrices. But the number of attention "
+            "weights grows with the square of the length.",
         ),
     ],
     look="Look at “Your settings”.",
