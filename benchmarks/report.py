@@ -8,6 +8,7 @@ import argparse
 import json
 import statistics
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -16,28 +17,39 @@ LANGUAGE_BUDGETS = (0.5, 0.33, 0.25, 0.15)
 
 # What limits the front: kept true by hand.
 LIMITS = """\
-What limits it: `compress` refits all matrices of a layer by least squares (those that read and those that write), but one sublayer after the
-other, each towards what the whole model has at the same place; nothing is fitted through several layers at once, and no gradient is followed. The price of removing a part (`obs`) is an
-estimate at the whole model, far out of its range where most is cut. What that leaves, training has to win back (lesson 07). Heads go whole or stay whole, and hidden states keep their width. And the calibration
-sentences are of the trained languages alone, while the zero-shot ones fall first."""
+What limits it: `compress` refits all matrices of a layer by least squares (those that read and
+those that write), but one sublayer after the other, each towards what the whole model has at the
+same place; nothing is fitted through several layers at once, and no gradient is followed. The price
+of removing a part (`obs`) is an estimate at the whole model, far out of its range where most is
+cut. What that leaves, training has to win back (lesson 08). Heads go whole or stay whole, and
+hidden states keep their width. And the calibration sentences are of the trained languages alone,
+while the zero-shot ones fall first."""
 
 # What each peer is, and where it departs: kept true by hand.
 NOTES = """\
-- *Fisher, no refit*: masks from the diagonal of the Fisher information, rearranged inside layers. *Kwon et al. 2022*: search, rearrangement and mask
-  tuning, written from the paper ([kwon.py](kwon.py)).
-- *K-prune* (Park, Choi, Kang 2024), written from the paper; [kprune.py](kprune.py) says where it departs from it. Its published code squares the
-  gradient of a whole batch's mean loss, and its constants belong to that; *per example* squares every example's, as the Fisher information has it.
-- *Torch-Pruning*: first-order Taylor importance, heads and neurons, the same share in each layer. *TextPruner*: iterative, four
-  steps, uneven layers where that runs, else even; it needs transformers 4.57.6, so it runs in an environment of its own.
-- *taylor*, *magnitude*, *random*: the best share of the heads and of the neurons over all layers, by that score."""
+- *Fisher, no refit*: masks from the diagonal of the Fisher information, rearranged inside layers.
+  *Kwon et al. 2022*: search, rearrangement and mask tuning, written from the paper
+  ([kwon.py](kwon.py)).
+- *K-prune* (Park, Choi, Kang 2024), written from the paper; [kprune.py](kprune.py) says where it
+  departs from it. Its published code squares the gradient of a whole batch's mean loss, and its
+  constants belong to that; *per example* squares every example's, as the Fisher information has it.
+- *Torch-Pruning*: first-order Taylor importance, heads and neurons, the same share in each layer.
+  *TextPruner*: iterative, four steps, uneven layers where that runs, else even; it needs
+  transformers 4.57.6, so it runs in an environment of its own.
+- *taylor*, *magnitude*, *random*: the best share of the heads and of the neurons over all layers,
+  by that score."""
 
-PAGES = """\
-- [speed.md](speed.md): milliseconds of all runtimes and both sizes, the factors, right answers.
-- [base_size.md](base_size.md): seconds and memory of every stage at XLM-R-base's size, 250,002 pieces included.
-- [cost.md](cost.md): how seconds and memory grow with sentences, layers and width, and how threads should wait.
-- [distil.md](distil.md): what training against the whole model wins back after the repair, and in what time.
-- [tasks.md](tasks.md): what scoring costs for other heads.
-- [trials.md](trials.md): what was tried to get here, failures too."""
+PAGES = {
+    "speed.md": "milliseconds of all runtimes and both sizes, the factors, right answers.",
+    "base_size.md": "seconds and memory of every stage at XLM-R-base's size.",
+    "cost.md": "how seconds and memory grow with sentences, layers and width.",
+    "distil.md": "what distillation wins back after the repair, and in what time.",
+    "room.md": "how many learners a machine carries.",
+    "tasks.md": "what scoring costs for other heads.",
+    "trials.md": "what was tried to get here, failures too.",
+    "claims.md": "which claims of the lessons hold with other seeds.",
+}
+MISSING = "Not measured yet: `python benchmarks/run.py`."
 
 
 def add_out(parser: argparse.ArgumentParser) -> None:
@@ -167,23 +179,16 @@ def reasons(rows: Rows) -> str:
                 for x in (row, row["asked"])
             )
             said.append(
-                f"keeps {kept} in all, asked for {asked}: it leaves every layer at least one of each, and adds to what was "
-                "chosen where a layer had none"
+                f"keeps {kept} in all, asked for {asked}: it leaves every layer at least one of "
+                "each, and adds to what was chosen where a layer had none"
             )
         if said:
             lines.append(f"- {row['method']} at {row['keep']:.0%}: {'; '.join(said)}.")
     carried = sorted({row["method"] for row in rows.rows if row.get("carried")})
     if carried:
-        names = " and ".join(carried)
-        peers = [row for row in rows.rows if row.get("carried") and "TextPruner" in row["method"]]
-        counted = all("heads and neurons by layer" in row for row in peers)
         lines.append(
-            f"- {names}: could not be run this time. The rows with a date are those of an earlier run, by the code of that day"
-            + (
-                "."
-                if counted
-                else "; TextPruner's MACs there are those that it was asked to keep, not counted."
-            )
+            f"- {' and '.join(carried)}: could not be run this time. The rows with a date are "
+            "those of an earlier run, by the code of that day."
         )
     return "\n".join(lines)
 
@@ -193,9 +198,12 @@ def speed(found: dict | None) -> str:
     if found is None:
         return "Not measured yet: `python benchmarks/speed.py`."
     parts = [
-        f"On {found['cpu']}, {found['threads']} threads, {found['date']}, with a third of the encoder's MACs. *runtime*: PyTorch eager → ONNX float32; *int8*: ONNX float32 →\n"
-        "int8, both of the whole model; *pruning*: whole → a third, in eager PyTorch. Each factor is measured alone, so their product need not be the\n"
-        "*fact*, eager whole → int8 pruned: *pruning, within int8* is what pruning still gives there, *by MACs* what one would expect of it."
+        f"On {found['cpu']}, {found['threads']} threads, {found['date']}, with a third of the "
+        "encoder's MACs. *runtime*: PyTorch eager → ONNX float32; *int8*: ONNX float32 → int8, "
+        "both of the whole model; *pruning*: whole → a third, in eager PyTorch. Each factor is "
+        "measured alone, so their product need not be the *fact*, eager whole → int8 pruned: "
+        "*pruning, within int8* is what pruning still gives there, *by MACs* what one would "
+        "expect of it."
     ]
     for size in found["sizes"]:
         names = [name for name in size["factors"][0] if name not in ("batch", "length")]
@@ -214,98 +222,101 @@ def speed(found: dict | None) -> str:
         f"{x['share']:.1%} ({x['model']}, {x['length']} tokens)" for x in found["first token"]
     )
     parts.append(
-        "Not in these figures, and exact: a classifier reads `<s>` alone, so its last layer need be computed for that token alone (keys and values\n"
-        f"still for all). That would save so much of the embedded classifier's encoder MACs: {saved}."
+        "Not in these figures, and exact: a classifier reads `<s>` alone, so its last layer need "
+        "be computed for that token alone (keys and values still for all). That would save so much "
+        f"of the embedded classifier's encoder MACs: {saved}."
     )
     return "\n\n".join(parts)
 
 
-def page(r: dict, of_speed: dict | None, pictures: bool) -> str:
-    rows, whole, s = Rows(r["rows"]), r["whole"], r["setting"]
-    own = {
-        task: Rows([x for x in rows.of(task=task).rows if x["method"] in (FAST, THOROUGH)])
-        for task in ("intents", "embedder")
-    }
-    scores = {task: whole.get(task, {}).get("score", {}) for task in own}
-    sizes = {task: whole.get(task, {}).get("n", {}) for task in own}
-    asked = lambda task: ", ".join(
-        f"{scores[task][k]:.1%} of {n:,} ({k})" for k, n in sizes[task].items()
-    )
+def setting(r: dict) -> str:
+    """When, with what and on what everything was measured."""
     measured = [x for x in r["rows"] if not x.get("carried")]
-    draws = len({x["draw"] for x in measured})
-    made = lambda what: " and ".join(sorted({x[what] for x in measured}))
-    dates = sorted({x["date"] for x in measured})
-    seconds = r["seconds"]
-    hours = sum(x["took"] for x in measured) / 3600
-    n = measured[0]["n"] if measured else 0
-    first = rows.of(task="intents", draw=0)
-    missing = "Not measured yet: `python benchmarks/run.py`."
-    of_time = "; seconds of the processor for all of it, on two quiet cores about twice the clock's"
-    of_time = of_time if seconds else ""
-    parts = [
-        "# Benchmarks",
-        f"Written by `make benchmark`: torch {made('torch')}, {' to '.join(dict.fromkeys((*dates[:1], *dates[-1:])))}; measured on {made('device')}.\n"
-        f"Seconds are of {s['threads']} threads of the processor, and depend on the machine. All methods have the\n"
-        f"same calibration sentences, {n:,} in each of {draws} draws, and are measured on the same test sentences; none trains by gradients after\n"
-        "pruning. *Kept* is a share of what the whole model has. MACs are the encoder's, for 24 tokens. Where a budget has several draws, the mean\n"
-        "is given and in brackets the smallest and the largest.",
-        f"The rows of `run.py` took {hours:.1f} hours in all (on two cores alone, about three); after it `make benchmark` runs tasks.py (a few minutes), speed.py (half an hour), cost.py (a quarter)\n"
-        "and base_size.py (a quarter). After an interruption the same command does the rest.",
-        "## The front",
-        f"The intents classifier; the whole model has right: {asked('intents')}. The trained languages calibrate, and their labels score; of the\n"
-        "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, cut, refit) and its thorough one (with the search for\n"
-        f"what each sublayer keeps){of_time}.",
-    ]
-    if own["intents"].rows:
-        parts += [
-            front(own["intents"], whole["intents"], seconds)
-            + ", from differences sentence by sentence.",
-            LIMITS,
-        ]
-        if own["intents"].of(method=THOROUGH).rows:
-            parts += [
-                "Right answers in each language, thorough:",
-                by_language(own["intents"].of(method=THOROUGH), whole["intents"]),
-            ]
-    else:
-        parts.append(missing)
+    all_of = lambda what: " and ".join(sorted({str(x[what]) for x in measured}))
+    return (
+        f"Written by `report.py` from the measurements of `make benchmark`: {all_of('date')}, "
+        f"torch {all_of('torch')}, on {all_of('device')}; seconds are of "
+        f"{r['setting']['threads']} threads of the processor, and depend on the machine. All "
+        "methods have the same calibration sentences, "
+        f"{measured[0]['n'] if measured else 0:,} in each of "
+        f"{len({x['draw'] for x in measured})} draws, and are measured on the same test sentences; "
+        "none trains by gradients after pruning. *Kept* is a share of what the whole model has. "
+        "MACs are the encoder's, for 24 tokens. Where a budget has several draws, the mean is "
+        "given and in brackets the smallest and the largest."
+    )
+
+
+def of_task(r: dict, task: str, seconds: dict, told: str, errors: str) -> list[str]:
+    """What `compress` keeps on a task: what is asked, the table, and how errors were estimated."""
+    rows, whole = Rows(r["rows"]).of(task=task), r["whole"].get(task)
+    own = Rows([x for x in rows.rows if x["method"] in (FAST, THOROUGH)])
+    if not own.rows:
+        return [told, MISSING]
+    right = ", ".join(f"{whole['score'][k]:.1%} of {n:,} ({k})" for k, n in whole["n"].items())
+    return [f"{told} The whole model: {right}.", f"{front(own, whole, seconds)}, {errors}."]
+
+
+def page(r: dict, of_speed: dict | None, there: Callable[[str], bool]) -> str:
+    """there: whether a file of this name lies beside the page."""
+    first = Rows(r["rows"]).of(task="intents", draw=0)
+    thorough = Rows(r["rows"]).of(task="intents", method=THOROUGH)
+    parts = ["# Benchmarks", setting(r), "## The front"]
+    parts += of_task(
+        r,
+        "intents",
+        r["seconds"],
+        "The intents classifier. The trained languages calibrate, and their labels score; of the "
+        "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, "
+        "cut, refit) and its thorough one (with the search for what each sublayer keeps). Seconds, "
+        "where they stand, are the processor's for all of it, on two quiet cores about twice the "
+        "clock's.",
+        "from differences sentence by sentence",
+    )
+    parts.append(LIMITS)
+    if thorough.rows:
+        parts += ["Right answers in each language, thorough:"]
+        parts += [by_language(thorough, r["whole"]["intents"])]
+    parts.append("## The embedder")
+    parts += of_task(
+        r,
+        "embedder",
+        {},
+        "The same without labels: the embedder behind a search, calibrated on sentences of ten "
+        "languages; retrieval of translations in those and in eleven unseen ones.",
+        "as of a share of so many pairs",
+    )
     parts += [
-        "## The embedder",
-        "The same without labels: the embedder behind a search, calibrated on sentences of ten languages; retrieval of translations in those and in eleven unseen\n"
-        f"ones. The whole model finds: {asked('embedder') or 'not measured'}.",
-        front(own["embedder"], whole["embedder"], {}) + ", as of a share of so many pairs."
-        if own["embedder"].rows
-        else missing,
         "## Beside others",
-        "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share of MACs that the method really kept, bold where that is\n"
-        "over the budget; seconds of the processor at 33% (–: not measured).",
-        beside(first, seconds) if first.of(method=THOROUGH).rows else missing,
+        "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share "
+        "of MACs that the method really kept, bold where that is over the budget; seconds of the "
+        "processor at 33% (–: not measured).",
+        beside(first, r["seconds"]) if first.of(method=THOROUGH).rows else MISSING,
         NOTES + "\n" + reasons(first),
         "## Speed, and what it is made of",
         speed(of_speed),
-        "## What it costs",
     ]
     if "scoring" in r:
+        parts += [
+            "## What it costs",
+            "Scoring all heads, neurons and layers takes "
+            f"{r['scoring']['ratio']:.2f} times as long as one plain forward and backward pass "
+            "over the same sentences (weights need no gradients for it, only gates).",
+        ]
+    if there("cost.png"):
         parts.append(
-            f"Scoring all heads, neurons and layers takes {r['scoring']['ratio']:.2f} times as long as one plain forward and backward pass over the same sentences\n"
-            "(weights need no gradients for it, only gates)."
+            "![Six panels, log-log: seconds and peak memory of scoring, repair and search against "
+            "sentences, layers and width; cost.md has the numbers](cost.png)"
         )
-    if pictures:
-        parts.append(
-            "![Six panels, log-log: seconds and peak memory of scoring, repair and search against sentences, layers and width; cost.md has the numbers](cost.png)"
-        )
-    return "\n\n".join([*parts, "## More", PAGES]) + "\n"
+    more = [f"- [{name}]({name}): {told}" for name, told in PAGES.items() if there(name)]
+    return "\n\n".join([*parts, "## More", "\n".join(more)]) + "\n"
 
 
 def write(out: Path, results: Path | None = None) -> None:
     """README.md in this folder, of what lies there."""
     file = out / "speed.json"
     of_speed = json.loads(file.read_text("utf-8")) if file.exists() else None
-    results = results or out / "results.json"
-    found = json.loads(results.read_text("utf-8"))
-    if "rows" not in found:
-        raise SystemExit(f"{results}: is of an older layout, must be what run.py writes: run it")
-    text = page(found, of_speed, (out / "cost.png").exists())
+    found = json.loads((results or out / "results.json").read_text("utf-8"))
+    text = page(found, of_speed, lambda name: (out / name).exists())
     (out / "README.md").write_text(text, encoding="utf-8")
 
 

