@@ -449,7 +449,7 @@ for kind, names in (("in the calibration set", CALIBRATING), ("not in it", unsee
 # Some languages lost several standard errors, others less than one. So they do not all pay alike. But 100 sentences cannot say in which order:
 # of 21 languages, those at the ends are there partly by luck. Each of the two groups has about ten times as many pairs. As long as they differ by less
 # than about three times their errors, this test has not shown that calibration in a language helps it. In the course's benchmarks, with 2,048
-# calibration sentences and 200 pairs a language, the unseen languages do pay more (one draw; `benchmarks/trials.md`).
+# calibration sentences and 200 pairs a language, the unseen languages do pay more, in each of three draws (`benchmarks/README.md`).
 
 # %% [markdown]
 # ## A vocabulary for three languages
