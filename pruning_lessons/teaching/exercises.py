@@ -149,8 +149,8 @@ class Reference:
 
 def _not_attempted(exercise: Exercise) -> Reference:
     print(
-        f"… {exercise.name}: not attempted yet. Replace the dots, run the cell, then this one. "
-        f"Until then the lesson uses the course's own."
+        f"… {exercise.name}: not attempted yet. Replace the dots, run the cell, then this one.\n"
+        "  Until then the lesson uses the course's own."
     )
     return Reference(exercise)
 
