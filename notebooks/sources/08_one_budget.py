@@ -27,8 +27,6 @@
 # ## Setup
 
 # %% tags=["setup"]
-import copy
-
 import torch
 
 import pruning_lessons as pl
@@ -278,14 +276,15 @@ for part in (0.45, 0.22):
 # All four models are repaired, asked the same sentences, and timed in turns with the whole one:
 
 # %%
-def measured(masks_of):
-    """Milliseconds (of the whole model, too) and verdicts of the repaired models."""
-    made = {key: repaired(masks) for key, masks in masks_of.items()}
-    ms = pl.latency({"whole": model, **made}, repeats=20).median
-    return ms, {key: right(m) for key, m in made.items()}
+def measured(models):
+    """Their latency, in turns with the whole model's, their verdicts and their MACs."""
+    speed = pl.latency({"whole": model, **models}, repeats=20)
+    return (speed, {key: right(m) for key, m in models.items()},
+            {key: pl.encoder_macs(m) for key, m in models.items()})
 
 
-clock, verdicts = measured(chosen)
+speed, verdicts, _ = measured({key: repaired(masks) for key, masks in chosen.items()})
+clock = speed.median
 rows = [("promised at most", "chosen by", "heads", "neurons", "measured ms", "right")]
 for (promise, how), kept in chosen.items():
     rows.append((promise, how, int(kept.heads.sum()), f"{int(kept.neurons.sum()):,}",
@@ -323,27 +322,32 @@ pl.quiz("08.guess_depth")
 # model a quarter of the layers goes first; what is left is scored again, cut to the same budget, and repaired.
 
 # %%
-THIRD, FEWER = 1 / 3, L - L // 4
-thin = repaired(pl.select(scores, model, keep_macs=THIRD, multiple=8))
+THIRD = 1 / 3
+thin, thick = f"{L} layers", f"{L - L // 4} layers"
 first_gone = pl.layers_to_drop(model, L // 4, "block_influence", calibration[:4])
-shallow = pl.prune(model, pl.layer_masks(model, first_gone))
-again = pl.importance(shallow, calibration, "obs", seed=SEED)
+
+
+def shallow_first():
+    """Layers go first, then heads and neurons of those that stay."""
+    shallow = pl.prune(model, pl.layer_masks(model, first_gone))
+    again = pl.importance(shallow, calibration, "obs", seed=SEED)
+    share_left = THIRD * whole / pl.encoder_macs(shallow)
+    shape = pl.select(again, shallow, keep_macs=share_left, multiple=8)
+    return pl.repair(pl.prune(shallow, shape), model, calibration, inputs=True)
+
 
 # %%
-share_left = THIRD * whole / pl.encoder_macs(shallow)
-shape = pl.select(again, shallow, keep_macs=share_left, multiple=8)
-thick = pl.repair(pl.prune(shallow, shape), model, calibration, inputs=True)
-depth = {f"{L} layers": thin, f"{FEWER} layers": thick}
-speed = pl.latency({"whole": model, **depth}, repeats=20)
-rows = [("model", "MACs", "ms, batch 1", "times as fast", "right")]
-for name, m in depth.items():
-    rows.append((name, f"{pl.encoder_macs(m) / whole:.1%}", f"{speed.median[name]:.1f}",
-                 f"{speed.ratio[name]:.2f}", f"{right(m).float().mean():.1%}"))
-pl.table(rows)
+same_budget = pl.select(scores, model, keep_macs=THIRD, multiple=8)
+depth_speed, depth_right, macs = measured({thin: repaired(same_budget),
+                                           thick: shallow_first()})
+pl.table([("model", "MACs", "ms, batch 1", "times as fast", "right"),
+          *((name, f"{macs[name] / whole:.1%}", f"{depth_speed.median[name]:.1f}",
+             f"{depth_speed.ratio[name]:.2f}", f"{verdict.float().mean():.1%}")
+            for name, verdict in depth_right.items())])
 
 # %%
 pl.claim("at equal MACs the model with fewer layers is faster",
-         speed.median[f"{FEWER} layers"] < speed.median[f"{L} layers"])
+         depth_speed.median[thick] < depth_speed.median[thin])
 
 # %% [markdown]
 # Equal multiplications, unequal milliseconds: every layer has a fixed overhead, the time it takes to launch its operations. And
@@ -375,8 +379,8 @@ def say(name, first, second):
     print(f"{name}: {100 * mean:+.1f} ± {200 * error:.1f} points, {known}")
 
 
-say(f"{FEWER} layers against {L} layers", right(thick), right(thin))
-say(f"{FEWER} layers against the whole model", right(thick), start)
+say(f"{thick} against {thin}", depth_right[thick], depth_right[thin])
+say(f"{thick} against the whole model", depth_right[thick], start)
 
 # %% [markdown]
 # The ± is two standard errors. For two different sets of sentences it would be larger: here, what is hard for one model is mostly hard
@@ -392,10 +396,9 @@ say(f"{FEWER} layers against the whole model", right(thick), start)
 # %%
 QUARTER = 0.25
 masks = pl.select(scores, model, keep_macs=QUARTER)
-by_hand = repaired(masks)
 in_one = pl.compress(model, tokenizer, calibration, keep_macs=QUARTER, scores=scores)
 with torch.no_grad():
-    one, other = (pl.outputs(m, calibration[0]) for m in (by_hand, in_one))
+    one, other = (pl.outputs(m, calibration[0]) for m in (repaired(masks), in_one))
 print(f"by hand and in one call: largest difference of the logits "
       f"{(one - other).abs().max():.0e}")
 
@@ -413,10 +416,13 @@ def answers(m):
 
 
 THEIRS = answers(model)
+LABELS = torch.cat([b["labels"] for b in validation.batches(tokenizer, batch_size=50)])
 
 
-def divergence(m):
-    return (THEIRS.exp() * (THEIRS - answers(m))).sum(-1).mean().item()
+def judged(m):
+    """Verdicts as of `right`, and the KL divergence from the whole model's answers."""
+    own = answers(m)
+    return own.argmax(-1) == LABELS, (THEIRS.exp() * (THEIRS - own)).sum(-1).mean().item()
 
 
 # %%
@@ -425,12 +431,14 @@ plain, moved = (pl.select(fisher, model, keep_macs=QUARTER, rearrange=how)
                 for how in (False, True))
 
 # %%
-steps = {"Fisher, rearranged": pl.prune(model, moved), "Fisher, repaired": repaired(plain),
-         "OBS, cut": pl.prune(model, masks), "OBS, repaired (compress)": in_one}
-lost = {name: divergence(m) for name, m in steps.items()}
+steps = {"Fisher, rearranged": judged(pl.prune(model, moved)),
+         "Fisher, repaired": judged(repaired(plain)),
+         "OBS, cut": judged(pl.prune(model, masks)),
+         "OBS, repaired (compress)": judged(in_one)}
+lost = {name: kl for name, (_, kl) in steps.items()}
 pl.table([("a quarter of the MACs", "right", "KL divergence"),
-          *((name, f"{right(m).float().mean():.1%}", f"{lost[name]:.2f}")
-            for name, m in steps.items())])
+          *((name, f"{verdict.float().mean():.1%}", f"{kl:.2f}")
+            for name, (verdict, kl) in steps.items())])
 
 # %% tags=["nbval-check-output"]
 pl.claim("repair takes back most of the divergence", lost["Fisher, repaired"]
@@ -458,33 +466,34 @@ pl.quiz("08.guess_start")
 # %%
 DEEP = 0.15
 masks_deep = pl.select(scores, model, keep_macs=DEEP, multiple=8)
-begun = {"from the bare cut": pl.prune(model, masks_deep),
-         "from the repaired model": repaired(masks_deep)}
 lessons = pl.load_intents("train", limit=640, seed=SEED + 1)
 
+
+def taught(student):
+    """Its training, and what `judged` says of it before and after."""
+    before = judged(student)
+    training = pl.distill(student, model, tokenizer, lessons, epochs=3, learning_rate=5e-4,
+                          validation=validation, seed=SEED, progress=False)
+    return training, before, judged(student)
+
+
 # %%
-students, training = {}, {}
-for name, m in begun.items():
-    students[name] = copy.deepcopy(m)
-    training[name] = pl.distill(students[name], model, tokenizer, lessons, epochs=3,
-                                learning_rate=5e-4, validation=validation, seed=SEED,
-                                progress=False)
+bare, mended = "from the bare cut", "from the repaired model"
+students = {bare: taught(pl.prune(model, masks_deep)), mended: taught(repaired(masks_deep))}
 
 # %%
 epochs = list(range(4))
 pl.figures.curves([20 * e for e in epochs],
-                  {name: [100 * a for a in (t.start, *t.accuracies)]
-                   for name, t in training.items()},
+                  {name: [100 * a for a in (training.start, *training.accuracies)]
+                   for name, (training, *_) in students.items()},
                   levels={"whole model": 100 * start.float().mean().item()},
                   title=f"Distilled at {DEEP:.0%} of the MACs", xlabel="training steps",
                   ylabel="validation accuracy, %")
 
 # %%
 rows = [("start", "KL before", "KL after", "right before", "right after")]
-before, after = ({name: divergence(m) for name, m in models.items()}
-                 for models in (begun, students))
-for name, m in begun.items():
-    was, is_now = right(m), right(students[name])
+before, after = {}, {}
+for name, (_, (was, before[name]), (is_now, after[name])) in students.items():
     rows.append((name, f"{before[name]:.2f}", f"{after[name]:.2f}",
                  f"{was.float().mean():.1%}", f"{is_now.float().mean():.1%}"))
     say(f"distilled {name}, against before", is_now, was)
@@ -500,9 +509,8 @@ pl.table(rows)
 # sentences. (`distill` keeps the epoch that is best on the validation sentences, so what the table shows after training is a little flattered.)
 
 # %% tags=["nbval-check-output"]
-mended = "from the repaired model"
 pl.claim("after the same steps the model that was repaired is still ahead",
-         after[mended] < after["from the bare cut"])
+         after[mended] < after[bare])
 pl.claim("distillation brings the repaired model closer to the whole one",
          after[mended] < before[mended])
 

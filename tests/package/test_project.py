@@ -1,7 +1,9 @@
 """The files that install, test and publish the project agree with each other."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -123,16 +125,29 @@ def test_environment_yml_installs_what_everyone_installs():
     python = re.search(r"- python=([\d.]+)", text)[1]
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
     assert "==" not in text  # a version stands in constraints.txt, nowhere else
-    after = ROOT / "postBuild"  # what Binder runs next, if it is there
-    assert not after.exists() or not re.search(
-        r"pip install(?!.*-c constraints\.txt)|==", after.read_text()
-    )
+    after = (ROOT / "postBuild").read_text("utf-8")  # what Binder runs next
+    assert not re.search(r"pip install(?!.*-c constraints\.txt)|==", after)
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text("utf-8"))
     assert container["image"].endswith(f":{python}")
     assert container["postCreateCommand"] == "make env"
     assert re.search(r"download\.pytorch\.org/whl/cpu", text) and re.search(
         r"download\.pytorch\.org/whl/cpu", (ROOT / "Makefile").read_text()
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Binder runs Linux")
+def test_on_binder_a_kernel_ends_with_its_notebook(tmp_path):
+    lab = Path(pytest.importorskip("jupyterlab.commands").get_app_dir())
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"JUPYTERLAB_DIR": str(tmp_path), "PATH": path}
+    subprocess.run([str(ROOT / "postBuild")], env=environment, check=True)
+    (plugin, values), *others = json.loads(
+        (tmp_path / "settings" / "overrides.json").read_text("utf-8")
+    ).items()
+    schema = lab / "schemas" / plugin.replace(":", "/")
+    known = json.loads(schema.with_suffix(".json").read_text("utf-8"))["properties"]
+    assert values == {"kernelShutdown": True} and known["kernelShutdown"]["type"] == "boolean"
+    assert not others
 
 
 def test_ci_and_readme_run_the_same_commands():
