@@ -5,10 +5,14 @@
 Each learner is a kernel that runs a lesson from its first cell to its last without a pause, which
 no room does: seconds are an upper bound. Writes `room.md`: seconds and peak memory a learner, by
 how many there are and how many threads each may use, and what 10, 30 and 50 people need. Lesson 00
-and the heaviest one, about twenty minutes on two cores; Linux alone tells peaks of memory.
+and the heaviest one, about an hour on two cores; Linux alone tells peaks of memory.
+
+Every row goes to `room.json` as soon as it is there; the same command goes on with those that are
+missing, or starts over if none is.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -109,13 +113,17 @@ def main() -> None:
     args = parser.parse_args()
     out = folder(args)
     lessons, learners = ((FIRST,), (1, 2)) if args.quick else ((FIRST, HEAVIEST), LEARNERS)
-    rows = []
-    for lesson in lessons:
-        for n in learners:
-            for threads in THREADS:
+    file = out / "room.json"
+    rows = json.loads(file.read_text("utf-8")) if file.exists() else []
+    rows = [] if len(rows) == len(lessons) * len(learners) * len(THREADS) else rows
+    done = {(row["lesson"], row["learners"], row["threads"]) for row in rows}
+    for lesson, n in itertools.product(lessons, learners):
+        for threads in THREADS:
+            if (lesson, n, threads) not in done:
                 rows.append(together(lesson, n, threads))
                 print(json.dumps(rows[-1]), flush=True)
-    (out / "room.md").write_text(page(rows, os.cpu_count(), time.strftime("%Y-%m-%d")), "utf-8")
+                file.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        (out / "room.md").write_text(page(rows, os.cpu_count(), time.strftime("%Y-%m-%d")), "utf-8")
 
 
 if __name__ == "__main__":

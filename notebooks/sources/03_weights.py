@@ -152,10 +152,6 @@ def prune_by(scores, sparsity, scope):
     return zeroed({key: keep_mask(s, sparsity, scope) for key, s in scores.items()})
 
 # %%
-by_hand = prune_by(MAGNITUDE, 0.5, "matrix")
-library = pl.prune_weights(model, 0.5, scope="matrix", permanent=True)
-
-
 def apart(one, other):
     """The share of weights that are zero in one of two models only."""
     pairs = zip(matrices(one).values(), matrices(other).values())
@@ -163,7 +159,8 @@ def apart(one, other):
 
 
 pl.claim("your zeros are the library's, but for a few weights of equal size",
-         apart(by_hand, library) < 0.001)
+         apart(prune_by(MAGNITUDE, 0.5, "matrix"),
+               pl.prune_weights(model, 0.5, scope="matrix", permanent=True)) < 0.001)
 
 # %%
 pl.quiz("03.guess_sixty")
@@ -284,9 +281,10 @@ def wanda_scores(m, batch):
 WANDA = wanda_scores(model, calibration)
 
 # %% tags=["nbval-check-output"]
-theirs = pl.prune_weights(model, 0.7, method="wanda", batches=[calibration], permanent=True)
 pl.claim("your scores and the library's give the same zeros, but for one in a thousand",
-         apart(prune_by(WANDA, 0.7, "row"), theirs) < 0.001)
+         apart(prune_by(WANDA, 0.7, "row"),
+               pl.prune_weights(model, 0.7, method="wanda", batches=[calibration],
+                                permanent=True)) < 0.001)
 
 # %% [markdown]
 # As published, Wanda ranks within rows. So two things differ from magnitude within matrices, the score *and* the scope.
@@ -366,10 +364,11 @@ PARTS = {(i, half): [(i, kind) for kind in kinds]
 SIZE = {part: sum(WEIGHTS[key].numel() for key in keys) for part, keys in PARTS.items()}
 scanned = pl.load_intents("train", limit=32, seed=SEED + 1).by_length()
 SCANNED = list(scanned.batches(tokenizer, batch_size=16))
-before_scan, trial = answers(model, SCANNED), copy.deepcopy(model)
+before_scan = answers(model, SCANNED)
 
 # %%
-def cost_of(part, share):
+def cost_of(trial, part, share):
+    """trial is a copy of the model, and whole again afterwards."""
     places = {key: matrices(trial)[key].weight.data for key in PARTS[part]}
     for key, weight in places.items():
         weight.mul_(keep_mask(WANDA[key], share, "row"))
@@ -379,7 +378,11 @@ def cost_of(part, share):
     return found
 
 # %%
-scan = {part: [cost_of(part, share) for share in SHARES] for part in PARTS}
+def sensitivity(trial):
+    return {part: [cost_of(trial, part, share) for share in SHARES] for part in PARTS}
+
+
+scan = sensitivity(copy.deepcopy(model))
 
 # %%
 lines = {f"{half}, {share:.0%} zeros": [scan[i, half][SHARES.index(share)] for i in LAYERS]
@@ -415,11 +418,11 @@ def allocate(budget):
 # %%
 BUDGET = 0.75
 chosen = allocate(BUDGET)
-uneven = zeroed({key: keep_mask(WANDA[key], share, "row")
-                 for part, share in chosen.items() for key in PARTS[part]})
-share_of_zeros = pl.weight_sparsity(uneven).all
-even = prune_by(WANDA, share_of_zeros, "row")
-by_scan = {"the same share everywhere": answers(even), "as the scan chose": answers(uneven)}
+uneven = {key: keep_mask(WANDA[key], share, "row")
+          for part, share in chosen.items() for key in PARTS[part]}
+share_of_zeros = 1 - sum(mask.sum().item() for mask in uneven.values()) / ALL
+by_scan = {"the same share everywhere": answers(prune_by(WANDA, share_of_zeros, "row")),
+           "as the scan chose": answers(zeroed(uneven))}
 pl.table([(f"{share_of_zeros:.1%} zeros, Wanda in rows", "accuracy", "KL divergence"),
           *((name, f"{share_right(found):.1%}", f"{kl(WHOLE, found):.3f}")
             for name, found in by_scan.items())])
@@ -447,39 +450,37 @@ pl.table([("share of zeros, layer", *LAYERS),
 # uses, keeps `weight_orig` and `weight_mask` and multiplies the two before each forward pass.
 
 # %%
-held = pl.prune_weights(model, 0.7, scope="matrix")
-print([name for name, _ in matrices(held)[0, "query"].named_parameters()],
-      [name for name, _ in matrices(held)[0, "query"].named_buffers()])
-
-
-def recover(m, data):
-    pl.fine_tune(m, tokenizer, data, 1, 2e-4, batch_size=16, progress=False, seed=SEED)
-    return m
-
-
-examples = pl.load_intents("train", limit=240, seed=SEED + 2)
-once = recover(pl.prune_weights(model, 0.7, scope="matrix"), examples)
+masked = matrices(pl.prune_weights(model, 0.7, scope="matrix"))[0, "query"]
+print([name for name, _ in masked.named_parameters()],
+      [name for name, _ in masked.named_buffers()])
 
 # %%
-def in_steps(shares):
+examples = pl.load_intents("train", limit=240, seed=SEED + 2)
+
+
+def cut_and_trained(shares):
+    """Cut to each share of zeros in turn; after each cut an equal part of the training."""
     m, n = model, len(examples) // len(shares)
     for i, share in enumerate(shares):
-        third = examples.subset(list(range(i * n, (i + 1) * n)))
-        m = recover(pl.prune_weights(m, share, scope="matrix"), third)
+        m = pl.prune_weights(m, share, scope="matrix")
+        part = examples.subset(list(range(i * n, (i + 1) * n)))
+        pl.fine_tune(m, tokenizer, part, 1, 2e-4, batch_size=16, progress=False, seed=SEED)
     return m
 
 
-stepwise = in_steps([0.5, 0.6, 0.7])
+def judged(m):
+    return pl.weight_sparsity(m).all, answers(m)
+
 # %%
-trained = {"cut to 70% zeros": held, "then trained": once, "in three steps": stepwise}
-zeros = {name: pl.weight_sparsity(m).all for name, m in trained.items()}
-after_training = {name: answers(m) for name, m in trained.items()}
+trained = {"cut to 70% zeros": judged(pl.prune_weights(model, 0.7, scope="matrix")),
+           "then trained": judged(cut_and_trained([0.7])),
+           "in three steps": judged(cut_and_trained([0.5, 0.6, 0.7]))}
 pl.table([("magnitude within matrices", "zeros", "accuracy", "KL divergence"),
-          *((name, f"{zeros[name]:.1%}", f"{share_right(found):.1%}",
-             f"{kl(WHOLE, found):.2f}") for name, found in after_training.items())])
+          *((name, f"{zeros:.1%}", f"{share_right(found):.1%}", f"{kl(WHOLE, found):.2f}")
+            for name, (zeros, found) in trained.items())])
 
 # %% tags=["nbval-check-output"]
-cut, then_trained, in_three = after_training.values()
+(_, cut), (_, then_trained), (_, in_three) = trained.values()
 pl.claim("fifteen steps of training bring back at least ten points, in one go or in three",
          min(share_right(then_trained), share_right(in_three)) > share_right(cut) + 0.1)
 
@@ -622,11 +623,13 @@ def stored_as_csr(m):
     return sparse
 
 # %%
-whole_models = {}
-for share in (0.5, 0.7, 0.8, 0.9):
+def faster_and_right(share):
     pruned = prune_by(WANDA, share, "row")
     ms = race({"dense": model, "CSR": stored_as_csr(pruned)}, sentence)
-    whole_models[share] = ms["dense"][6] / ms["CSR"][6], accuracy(pruned)      # medians
+    return ms["dense"][6] / ms["CSR"][6], accuracy(pruned)                      # medians
+
+
+whole_models = {share: faster_and_right(share) for share in (0.5, 0.7, 0.8, 0.9)}
 pl.table([("zeros, by Wanda in rows", "times as fast in CSR", "accuracy, no training"),
           *((f"{share:.0%}", f"{faster:.2f}", f"{right_share:.0%}")
             for share, (faster, right_share) in whole_models.items())])

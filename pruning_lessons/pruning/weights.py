@@ -12,6 +12,7 @@ from ..measuring.tables import Table
 from ..models.anatomy import MATRICES, PLAINLY, copied, inputs_of, layers_of
 from ..models.batches import as_batches
 from ..models.checks import arguments, finite_weights, one_of, seed, share, whole_number
+from ..models.memory import give_back
 from ..models.state import at_rest
 
 SCOPES = ("global", "layer", "matrix", "row")
@@ -51,10 +52,19 @@ def prune_weights(
     """
     _check(model, sparsity, scope, pattern, method)
     batches = as_batches(model, batches if method == "wanda" else None)
+    scope = "row" if method == "wanda" else scope
     if method == "wanda" and not batches:
         raise ValueError("batches: is empty, must hold at least one batch for method='wanda'")
     pruned = copied(model)
-    norms = _input_norms(pruned, batches) if method == "wanda" else {}
+    masks = _masks(_scores(pruned, method, batches, seed), sparsity, scope, pattern)
+    _set_to_zero(pruned, masks, permanent)
+    give_back()
+    return pruned
+
+
+def _scores(model, method: str, batches: list[dict], seed: int) -> dict[str, Tensor]:
+    """What each weight is worth, for every matrix: (out, in)."""
+    norms = _input_norms(model, batches) if method == "wanda" else {}
     generator = torch.Generator().manual_seed(seed)
 
     def worth(name: str, weight: Tensor) -> Tensor:
@@ -62,20 +72,19 @@ def prune_weights(
             return torch.rand(weight.shape, generator=generator).to(weight.device)
         return weight.detach().abs() * norms[name] if method == "wanda" else weight.detach().abs()
 
-    matrices = dict(_matrices(pruned))
-    scores = {name: worth(name, matrix.weight) for name, matrix in matrices.items()}
-    for name, mask in _masks(
-        scores, sparsity, scope if method != "wanda" else "row", pattern
-    ).items():
-        if torch_prune.is_pruned(
-            matrices[name]
-        ):  # zeros of before have the lowest score: they stay
-            mask = mask * matrices[name].weight_mask
-            torch_prune.remove(matrices[name], "weight")
-        torch_prune.custom_from_mask(matrices[name], "weight", mask)
+    return {name: worth(name, matrix.weight) for name, matrix in _matrices(model)}
+
+
+def _set_to_zero(model, masks: dict[str, Tensor], permanent: bool) -> None:
+    """Where a mask is 0. Zeros of before have the lowest score: they stay."""
+    for name, matrix in _matrices(model):
+        mask = masks.pop(name)
+        if torch_prune.is_pruned(matrix):
+            mask = mask * matrix.weight_mask
+            torch_prune.remove(matrix, "weight")
+        torch_prune.custom_from_mask(matrix, "weight", mask)
         if permanent:
-            torch_prune.remove(matrices[name], "weight")
-    return pruned
+            torch_prune.remove(matrix, "weight")
 
 
 def _check(model, sparsity, scope, pattern, method) -> None:

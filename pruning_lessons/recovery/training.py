@@ -264,8 +264,13 @@ class _Trainer:
             )
 
     def run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
-        if not self.state["finished"]:
-            self._run(data, validation, progress)
+        try:
+            if not self.state["finished"]:
+                self._run(data, validation, progress)
+        finally:  # no model keeps what only its training needs, four times the weights
+            self.optimizer.zero_grad()
+            self.optimizer.state.clear()
+            self.good = []
         self.accelerator.wait_for_everyone()  # the state is on disk
 
     def _run(self, data: Texts, validation: Texts | None, progress: bool) -> None:
