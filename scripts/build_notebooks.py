@@ -1,7 +1,8 @@
 """Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [--text]
 [NAME …]`.
 
-With --text a notebook whose code is as before keeps its outputs and is not run again.
+With --text a notebook whose code is as before keeps its outputs and is not run again. A lesson whose
+kernel takes more than `MEMORY` is not written.
 
 A source holds exercise and solution. What stands between `# solution` and `# end` in a function
 becomes `return ...` in the learner's notebook (notebooks/), and stays in the solved one
@@ -38,6 +39,8 @@ if importlib.util.find_spec("pruning_lessons") is None:
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet",
                     f"pruning-lessons[views,train,export] @ {source}"], check=True)
     importlib.invalidate_caches()"""
+PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+MEMORY = 1.75  # GiB for a lesson's kernel: Binder gives 2, and its server needs some
 FOLDED = {"tags": ["install"], "jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
@@ -91,8 +94,13 @@ def keep_outputs(notebook, old) -> bool:
     return True
 
 
-def run(notebook, folder: Path) -> None:
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+def run(notebook, folder: Path) -> float:
+    """The most memory that its kernel took, GiB; 0 where the system does not say."""
+    ask = nbformat.v4.new_code_cell(PEAK)
+    cells = [*notebook.cells, ask] if sys.platform == "linux" else notebook.cells
+    asked = nbformat.v4.new_notebook(metadata=notebook.metadata, cells=cells)
+    NotebookClient(asked, timeout=300, resources={"metadata": {"path": folder}}).execute()
+    return int(ask.outputs[0].text) / 2**20 if ask.outputs else 0.0
 
 
 def run_exercises(notebook, solved, folder: Path) -> None:
@@ -138,7 +146,10 @@ def main(names: list[str]) -> None:
         ]
         if not (text_only and keep_outputs(learner, before[0]) and keep_outputs(solved, before[1])):
             solutions.parent.mkdir(exist_ok=True)
-            run(solved, solutions.parent)
+            most = run(solved, solutions.parent)
+            if most > MEMORY:
+                raise MemoryError(f"{source.stem}: took {most:.2f} GiB, may take {MEMORY}")
+            print(f"{source.stem}: {most:.2f} GiB", flush=True)
             run_exercises(learner, solved, learners.parent)
         write(learner, learners, metadata)
         write(solved, solutions, metadata)
