@@ -1,8 +1,8 @@
 """Make the notebooks from their sources and run them: `python scripts/build_notebooks.py [--text]
 [NAME …]`.
 
-With --text a notebook whose code is as before keeps its outputs and is not run again. A lesson whose
-kernel takes more than `MEMORY` is not written.
+With --text a notebook whose code is as before keeps its outputs and is not run again. A lesson
+whose kernel takes more than `MEMORY` is not written.
 
 A source holds exercise and solution. What stands between `# solution` and `# end` in a function
 becomes `return ...` in the learner's notebook (notebooks/), and stays in the solved one
