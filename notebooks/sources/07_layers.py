@@ -76,7 +76,7 @@ pl.latency({f"{n} layers": without(range(n, L)) for n in depths}, repeats=20)
 pl.quiz("07.guess_rule")
 
 # %%
-gone, hits = {}, {}             # by name: the layers that go, and which answers are right
+gone, said, hits = {}, {}, {}   # by name: layers that go, logits, which answers are right
 
 
 @torch.inference_mode()
@@ -93,7 +93,8 @@ def right(pruned, data=test):
 def measure(name, layers, pruned=None):
     """Note what is left of the model without these layers"""
     gone[name] = list(layers)
-    hits[name] = right(without(layers) if pruned is None else pruned)
+    said[name] = logits(without(layers) if pruned is None else pruned)
+    hits[name] = said[name].argmax(-1) == torch.tensor(test.labels)
 
 
 # %%
@@ -394,9 +395,8 @@ pl.claim("the best of all choices is within a point and a half of block influenc
 
 # %%
 chosen = "top", "block influence", "greedy search"
-fixed = {n: pl.repair(without(gone[n]), model, batches) for n in chosen}
 for name in chosen:
-    measure(f"{name}, repaired", gone[name], fixed[name])
+    measure(f"{name}, repaired", gone[name], pl.repair(without(gone[name]), model, batches))
 
 # %% [markdown]
 # Repair gives the search a second chance: it can take each step from a model that has been repaired already. `greedy_layer_pruning` accepts any function that improves a
@@ -436,17 +436,17 @@ pl.quiz("07.guess_top")
 # %%
 lessons = pl.load_intents("train", limit=320, seed=SEED + 1)
 held_out = pl.load_intents("validation", limit=120, seed=SEED + 1)
-students, rising, EPOCHS = {}, {}, 2
+rising, EPOCHS = {}, 2
 
 
 def train(name):
     """Fine-tune what is left without these layers, and note how it goes"""
-    students[name] = without(gone[name])
-    run = pl.fine_tune(students[name], tokenizer, lessons, epochs=EPOCHS, seed=SEED,
+    student = without(gone[name])
+    run = pl.fine_tune(student, tokenizer, lessons, epochs=EPOCHS, seed=SEED,
                        learning_rate=5e-4, batch_size=16, validation=held_out,
                        progress=False)
     rising[name] = [100 * accuracy for accuracy in (run.start, *run.accuracies)]
-    measure(f"{name}, fine-tuned", gone[name], students[name])
+    measure(f"{name}, fine-tuned", gone[name], student)
     return run.steps
 
 
@@ -507,13 +507,12 @@ def distillation_loss(student, teacher, T):
 distillation_loss = pl.check("07.distillation_loss", distillation_loss)
 
 # %%
-versions = {"block influence": without(gone["block influence"]),
-            "block influence, repaired": fixed["block influence"],
-            "top, repaired": fixed["top"], "top, fine-tuned": students["top"]}
+versions = ("block influence", "block influence, repaired", "top, repaired",
+            "top, fine-tuned")
 whole = logits(model)
 pl.table([("removed", "distance from the teacher", "right"),
-          *((name, f"{float(distillation_loss(logits(m), whole, 2.0)):.2f}",
-             f"{share(name):.1%}") for name, m in versions.items())])
+          *((name, f"{float(distillation_loss(said[name], whole, 2.0)):.2f}",
+             f"{share(name):.1%}") for name in versions)])
 
 # %% [markdown]
 # ## Try it: beat the search

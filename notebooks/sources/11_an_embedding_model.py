@@ -551,8 +551,8 @@ pl.table([("queries by", "index by", *(f"{way}, %" for way in WAYS)),
 
 # %% tags=["nbval-check-output"]
 mixed = sum(joined(old_index, way) for way in WAYS) / 2
-pl.claim("the small model finds as much in the old index as in its own, within a point",
-         (mixed - middle["a third, repaired"]).mean() > -0.01)
+pl.claim("the small model finds as much in the old index as in its own, within two points",
+         (mixed - middle["a third, repaired"]).mean() > -0.02)
 
 # %% [markdown]
 # Here it does, since repair has pulled the small model's vectors back towards the original's. It may even pay: documents are embedded once, while
