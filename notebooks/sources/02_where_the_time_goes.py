@@ -217,11 +217,11 @@ def turns(calls, repeats=15, warm_up=5):
     return {name: [found[name] for found in every[warm_up:]] for name in calls}
 
 # %%
-training, padded = copy.deepcopy(model).train(), torch.ones(1, 128, dtype=torch.long)
+padded = torch.ones(1, 128, dtype=torch.long)
 padded[:, :T] = ids                                      # 1 is the padding piece
 MISTAKES = {"none": lambda: run(model),
             "gradients recorded": lambda: run(model, gradients=True),
-            "training mode (dropout)": lambda: run(training),
+            "training mode (dropout)": lambda: run(old),
             "other attention kernel (eager)": lambda: run(counting),
             "another number of threads": on_one_thread,
             "padded to 128 tokens": lambda: run(model, padded)}
@@ -396,7 +396,7 @@ compare = pl.check("02.compare", compare)
 
 # %%
 half = pl.prune(model, pl.random_masks(model, keep=0.5, even=True, seed=SEED))
-RIVALS = {"a copy": copy.deepcopy(model), "half of heads and neurons": half}
+RIVALS = {"a copy": new, "half of heads and neurons": half}
 
 
 def race(whole, other, tokens=ids):

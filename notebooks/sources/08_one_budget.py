@@ -472,7 +472,7 @@ lessons = pl.load_intents("train", limit=640, seed=SEED + 1)
 def taught(student):
     """Its training, and what `judged` says of it before and after."""
     before = judged(student)
-    training = pl.distill(student, model, tokenizer, lessons, epochs=3, learning_rate=5e-4,
+    training = pl.distill(student, model, tokenizer, lessons, epochs=3, learning_rate=3e-4,
                           validation=validation, seed=SEED, progress=False)
     return training, before, judged(student)
 
