@@ -40,7 +40,7 @@ if importlib.util.find_spec("pruning_lessons") is None:
                     f"pruning-lessons[views,train,export] @ {source}"], check=True)
     importlib.invalidate_caches()"""
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-MEMORY = 1.75  # GiB for a lesson's kernel: Binder gives 2, and its server needs some
+MEMORY = 1.8  # GiB for a lesson's kernel: Binder gives 2, and its server needs some
 FOLDED = {"tags": ["install"], "jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
