@@ -13,6 +13,7 @@ import functools
 import os
 import re
 import sysconfig
+import textwrap
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -212,11 +213,18 @@ def _message(exercise: Exercise, answer: Callable, runs: list[Run], run: Run) ->
         f"got      {got}",
         difference,
         f"Where: {_where(run.error, names)}" if run.error else "",
-        f"Looks like: {looks}{'' if looks.endswith('?') else '.'}" if looks else "",
-        *(f"Hint: {hint}" for hint in [_hint(exercise, runs)] if hint),
+        _prose(f"Looks like: {looks}{'' if looks.endswith('?') else '.'}") if looks else "",
+        *(_prose(f"Hint: {hint}") for hint in [_hint(exercise, runs)] if hint),
         exercise.look,
     ]
     return "\n  ".join(line for line in lines if line)
+
+
+def _prose(text: str) -> str:
+    """In lines that JupyterLab does not break, in the middle of a word, beside its list of files on
+    a screen of 1280 pixels.
+    """
+    return textwrap.fill(text, 98, subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _looks_like(failed: list[Run], names: list[str]) -> str | None:

@@ -89,7 +89,10 @@ def test_exercise(exercise, capsys):
     assert len(exercise.wrong) >= 8 and len(exercise.cases) >= 3 and exercise.look
     hints = [hint for _, hint in exercise.wrong]
     for wrong, hint in exercise.wrong:
-        assert f"  Hint: {hint}\n" in told(exercise.name, wrong)
+        text = told(exercise.name, wrong)
+        assert f" Hint: {' '.join(hint.split())} " in " ".join(text.split())
+        prose = text[text.rindex("\n  Hint: ") :].splitlines()
+        assert all(len(line) <= 102 for line in prose)  # none breaks in mid-word on a small screen
     assert len(set(hints)) >= len(hints) - 1
 
 
