@@ -63,7 +63,7 @@ def challenge(name: str, cost: float, quality: float) -> None:
     before = record.read()["challenges"].get(name, math.inf)
     record.met(name, cost)
     reached = "reached" if asked.reached(cost) else "not yet reached"
-    print(f"✓ {name}: {said}. Target {write(asked.target)}: {reached}.")
+    print(f"✓ {name}: {said}.\n  Target {write(asked.target)}: {reached}.")
     if math.isfinite(before):
         print(f"  Your best before: {write(before)}." + (" A new best!" if cost < before else ""))
 

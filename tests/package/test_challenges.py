@@ -51,7 +51,7 @@ def test_what_counts_is_kept_and_the_best_stays(file, capsys):
         said.append(capsys.readouterr().out)
     assert kept(file) == {"00.few": 0.25}
     assert said[0] == (
-        "✓ 00.few: share of layers 75.0%, accuracy 95.0%. Target 50.0%: not yet reached.\n"
+        "✓ 00.few: share of layers 75.0%, accuracy 95.0%.\n  Target 50.0%: not yet reached.\n"
     )
     assert said[1].endswith("not yet reached.\n  Your best before: 75.0%.\n")
     assert said[2].endswith("Target 50.0%: reached.\n  Your best before: 75.0%. A new best!\n")
