@@ -24,7 +24,8 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
     """One challenge about shares, one about milliseconds; both gone afterwards."""
-    challenges.of_lesson("00")
+    for number in shown.LESSONS:  # registered once, where they stay
+        challenges.of_lesson(number)
     monkeypatch.setattr(challenges, "CHALLENGES", dict(challenges.CHALLENGES))
     Challenge("00.few", "share of layers", "accuracy", least=0.9, target=0.5)
     Challenge("00.fast", "milliseconds", "answers", least=90, target=4.0, form="{:.2f}")
