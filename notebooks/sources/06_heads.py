@@ -357,8 +357,8 @@ print(f"{given.bincount().max() / len(given):.0%} of the sentences one and the s
 by_classifier = percent(by_rule["all but those of the last two"])
 pl.claim("the last two layers add at least 10 points to what can be read from <s>",
          from_s[-1] > from_s[-3] + 10)
-pl.claim("without their heads, that reader still finds 30 points more there than the model's "
-         "classifier", cut_s[-1] > by_classifier + 30)
+pl.claim("without their heads, that reader still finds 30 points more there "
+         "than the model's classifier", cut_s[-1] > by_classifier + 30)
 
 # %% [markdown]
 # At the start `<s>` knows nothing: it is the same vector in every sentence. It picks up part of the intent in the middle of the
