@@ -120,8 +120,10 @@ chromium:
 # cost, speed, growth, XLM-R-base's size. What is done has a stamp, and run.py goes on where it was:
 # after an interruption the same command does the rest. A peer that cannot be installed keeps the
 # rows that are there. TextPruner needs an older transformers, so an environment of its own.
+# make benchmark QUICK=--quick tries all of it in minutes, and writes to a temporary folder.
 BENCHMARKS := run tasks distil speed cost base_size
-STAMPS     := build/benchmarks
+QUICK      ?=
+STAMPS     := build/benchmarks$(QUICK)
 PEER       := .venv-textpruner
 
 benchmark: $(VENV)/.test
@@ -133,8 +135,8 @@ benchmark: $(VENV)/.test
 	|| echo "Torch-Pruning could not be installed: its rows stay."
 	@mkdir -p $(STAMPS)
 	@for name in $(BENCHMARKS); do test -e $(STAMPS)/$$name || \
-	{ $(BIN)/python benchmarks/$$name.py && touch $(STAMPS)/$$name; } || exit 1; done
-	$(BIN)/python benchmarks/report.py
+	{ $(BIN)/python benchmarks/$$name.py $(QUICK) && touch $(STAMPS)/$$name; } || exit 1; done
+	@test -n "$(QUICK)" || $(BIN)/python benchmarks/report.py
 	@rm -rf $(STAMPS)
 
 clean:
