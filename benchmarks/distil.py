@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/distil.py            writes distil.json and distil.md
     .venv/bin/python benchmarks/distil.py --quick
 
-From what `compress` gives: straight to the budget, or in two stages, distilled half of the time at
-twice the budget and then cut again. The whole model is the teacher; validation picks the epoch, the
-test sentences are looked at once. About three hours on two cores; every row is written as soon as
+From what `compress` gives: straight to the budget, or, where the cut is deep, in two stages,
+distilled half of the epochs at twice the budget and then cut again. The whole model is the teacher;
+validation picks the epoch, the test sentences are looked at once. Minutes are the processor's: on
+two quiet cores a clock says about half. About an hour on two cores; every row is written as soon as
 it is there; the same command goes on with those that are missing, or starts over if none is.
 """
 
@@ -21,11 +22,12 @@ from trials import Embedder, Intents
 
 import pruning_lessons as pl
 
-KEEPS = {"intents": (0.15, 0.33), "embedder": (0.33, 0.5)}
-EPOCHS = {"intents": 8, "embedder": 8}
-RATE = {"intents": 3e-4, "embedder": 3e-4}
-STAGES = ("repaired", "distilled", "distilled in two stages")
-ROWS = sum(1 + len(keeps) * len(STAGES) for keeps in KEEPS.values())
+WAYS = ("repaired", "distilled", "distilled in two stages")
+JOBS = {  # of each task: the share of the MACs, the way
+    "intents": [(1.0, "whole"), *((0.15, way) for way in WAYS)],
+    "embedder": [(1.0, "whole"), *((0.33, way) for way in WAYS), *((0.5, way) for way in WAYS[:2])],
+}
+EPOCHS, RATE = 8, 3e-4
 
 
 class Distillation:
@@ -56,20 +58,21 @@ class Distillation:
             self.task.tokenizer,
             self.data,
             epochs=epochs,
-            learning_rate=RATE[self.name],
+            learning_rate=RATE,
             validation=self.validation,
             progress=False,
         )
         return student
 
     def made(self, keep: float, way: str):
-        epochs = 1 if self.quick else EPOCHS[self.name]
+        epochs = 1 if self.quick else EPOCHS
+        if way == "whole":
+            return self.task.model
         if way == "repaired":
             return self.compressed(self.task.model, keep)
         if way == "distilled":
             return self.distilled(self.compressed(self.task.model, keep), epochs)
-        middle = min(0.9, 2 * keep)
-        first = self.distilled(self.compressed(self.task.model, middle), max(1, epochs // 2))
+        first = self.distilled(self.compressed(self.task.model, 2 * keep), max(1, epochs // 2))
         return self.distilled(self.compressed(first, keep), max(1, epochs // 2))
 
     def row(self, keep: float, way: str) -> dict:
@@ -80,23 +83,14 @@ class Distillation:
             scores[kind] = pl.evaluate(small.eval(), self.task.tokenizer, data).score
         return {"keep": keep, "way": way, "seconds": seconds, "scores": scores}
 
-    def whole(self) -> dict:
-        scores = {
-            kind: pl.evaluate(self.task.model.eval(), self.task.tokenizer, data).score
-            for kind, data in self.task.sets.items()
-        }
-        return {"keep": 1.0, "way": "whole", "seconds": 0.0, "scores": scores}
-
 
 def run(name: str, known: list[dict], quick: bool):
     """Yields the rows of a task as they are measured."""
-    bench, done = Distillation(name, quick), {(row["keep"], row["way"]) for row in known}
-    if (1.0, "whole") not in done:
-        yield bench.whole()
-    for keep in KEEPS[name][:1] if quick else KEEPS[name]:
-        for way in STAGES:
-            if (keep, way) not in done:
-                yield bench.row(keep, way)
+    done = {(row["keep"], row["way"]) for row in known}
+    left = [job for job in JOBS[name] if job not in done]
+    bench = Distillation(name, quick) if left else None
+    for job in left[:4] if quick else left:
+        yield bench.row(*job)
 
 
 def page(found: dict) -> str:
@@ -116,13 +110,14 @@ def page(found: dict) -> str:
             for row in rows
         ]
         lines += [f"## {name.capitalize()}", ""]
-        lines += [table(["MACs", "model", *kinds, "minutes"], cells), ""]
+        lines += [table(["MACs", "model", *kinds, "processor's minutes"], cells), ""]
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few sentences, one budget")
+    parser.add_argument("--tasks", nargs="+", choices=JOBS, default=list(JOBS))
     parser.add_argument("--threads", type=int, default=2)
     add_out(parser)
     args = parser.parse_args()
@@ -131,9 +126,9 @@ def main() -> None:
     out: Path = folder(args)
     file = out / "distil.json"
     found = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    if args.quick or sum(map(len, found.values())) == ROWS:
+    if args.quick or all(len(found.get(name, [])) == len(jobs) for name, jobs in JOBS.items()):
         found = {}
-    for name in KEEPS:
+    for name in args.tasks:
         for row in run(name, found.setdefault(name, []), args.quick):
             found[name].append(row)
             print(json.dumps(row), flush=True)
