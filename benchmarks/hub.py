@@ -64,12 +64,12 @@ class Hub:
         reply.raise_for_status()
         return reply
 
-    def there(self, seconds: float) -> bool:
+    def there(self, seconds: float, path: str = "/hub/api/") -> bool:
         """Whether it answers within some seconds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                return self.ask("GET", "/hub/api/").ok
+                return self.ask("GET", path).ok
             except requests.RequestException:
                 time.sleep(0.5)
         return False
@@ -84,11 +84,16 @@ class Hub:
         try:
             while not self.ask("GET", user).json()["servers"].get("", {}).get("ready"):
                 time.sleep(0.5)
-            kernel = self.ask("POST", f"/user/{name}/api/kernels", name="python3").json()["id"]
-            address = f"ws{self.url[4:]}/user/{name}/api/kernels/{kernel}/channels"
-            yield Kernel(websocket.create_connection(address, header=self.headers, timeout=1800))
+            yield self.kernel(name)
         finally:
             self.ask("DELETE", user + "/server")
+
+    def kernel(self, name: str) -> "Kernel":
+        """A new kernel on the learner's server."""
+        kernels = f"/user/{name}/api/kernels"
+        ident = self.ask("POST", kernels, name="python3").json()["id"]
+        address = f"ws{self.url[4:]}{kernels}/{ident}/channels"
+        return Kernel(websocket.create_connection(address, header=self.headers, timeout=1800))
 
     def learner(self, notebook, name: str) -> dict:
         """One learner through a notebook's code cells: seconds; GiB of kernel and server."""
