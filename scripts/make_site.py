@@ -85,6 +85,7 @@ def menu() -> list[tuple[str, list[Page]]]:
         "benchmarks",
         ("README.md", "Beside other methods"),
         ("speed.md", "Speed"),
+        ("distil.md", "What distillation wins back"),
         ("cost.md", "Cost and growth"),
         ("room.md", "A room on one machine"),
         ("base_size.md", "At XLM-R base's size"),
