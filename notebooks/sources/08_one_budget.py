@@ -506,7 +506,8 @@ pl.table(rows)
 #
 # And at the budget of the first picture? There repair leaves so little to win that 60 steps, judged on 400 sentences, could hardly show a gain.
 # Distillation pays where the cut was deep and the training is long: the models in the last picture of the next lesson were distilled on thousands of
-# sentences. (`distill` keeps the epoch that is best on the validation sentences, so what the table shows after training is a little flattered.)
+# sentences. What a long training wins back after the deepest cut, here and on the embedder of lesson 11, stands in the repository's
+# `benchmarks/distil.md`. (`distill` keeps the epoch that is best on the validation sentences, so what the table shows after training is a little flattered.)
 
 # %% tags=["nbval-check-output"]
 pl.claim("after the same steps the model that was repaired is still ahead",
