@@ -76,13 +76,18 @@ class Hub:
 
     @contextmanager
     def server(self, name: str):
-        """A learner's own server, and a kernel on it; both are gone afterwards."""
+        """A learner's own server, and a kernel on it; both are gone afterwards. Raises
+        RuntimeError: it was not there within five minutes.
+        """
         user = f"/hub/api/users/{name}"
         if requests.get(self.url + user, headers=self.headers, timeout=120).status_code == 404:
             self.ask("POST", user)
         self.ask("POST", user + "/server")
         try:
+            end = time.monotonic() + 300
             while not self.ask("GET", user).json()["servers"].get("", {}).get("ready"):
+                if time.monotonic() > end:
+                    raise RuntimeError(f"the server of {name} did not start: see the hub's log")
                 time.sleep(0.5)
             yield self.kernel(name)
         finally:

@@ -165,12 +165,14 @@ def main() -> None:
     args = parser.parse_args()
     if args.hub and not args.out:
         parser.error("--hub URL needs --out FOLDER, so that the committed rows stay")
+    if args.hub and "JUPYTERHUB_API_TOKEN" not in os.environ:
+        parser.error("--hub URL needs JUPYTERHUB_API_TOKEN, a token of an admin of that hub")
     out = folder(args)
     file = out / "room.json"
     todo = jobs(args.quick, args.hub)
     rows = json.loads(file.read_text("utf-8")) if file.exists() else []
-    if not missing(todo, rows):
-        rows = []
+    if not missing(todo, rows):  # over again, but not what was measured in another way
+        rows = [row for row in rows if row["how"] not in {job[0] for job in todo}]
     with a_hub(args.hub) as hub:
         for job in missing(todo, rows):
             rows.append(together(*job, hub))
