@@ -1,12 +1,12 @@
 """The whole line at XLM-R-base's size, stage by stage: seconds, and the most memory each takes.
 
-    .venv/bin/python benchmarks/base_size.py [--tiny] [--only STAGE …] [--folder FOLDER]
+    .venv/bin/python benchmarks/base_size.py [--quick] [--only STAGE …] [--folder FOLDER]
 
 A classifier of 12 layers × 768 with XLM-R's 250,002 pieces and random weights is made by plain
 transformers, then loaded, scored, cut, repaired, saved, exported and quantised, each stage in a
 process of its own and with one thread; then the same by the command, and by two processes under
-torchrun. Writes `base_size.md` beside this file: about ten minutes. --tiny: a small model, to try
-the script; nothing is written but the table on the screen.
+torchrun. Writes `base_size.md` beside this file: about ten minutes. --quick: a small model, to
+try the script; nothing is written but the table on the screen.
 """
 
 import argparse
@@ -29,8 +29,8 @@ HERE = Path(__file__).resolve().parent
 PIECES = 250_002
 BASE = dict(vocab_size=PIECES, hidden_size=768, num_hidden_layers=12, num_attention_heads=12)
 BASE |= dict(intermediate_size=3072)
-TINY = dict(vocab_size=19_500, hidden_size=48, num_hidden_layers=2, num_attention_heads=4)
-TINY |= dict(intermediate_size=96)
+QUICK = dict(vocab_size=19_500, hidden_size=48, num_hidden_layers=2, num_attention_heads=4)
+QUICK |= dict(intermediate_size=96)
 LANGUAGES = ["en", "de", "fr", "ru"]
 KEEP, LENGTH = 0.3, 24  # share of the encoder's MACs, tokens
 SCORED, CALIBRATION, ANSWERED, TEXTS, TRAINED = 64, 64, 16, 120, 16  # sentences
@@ -568,13 +568,13 @@ found there; that this is its cause was not tested.)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tiny", action="store_true", help="try the script with a small model")
+    parser.add_argument("--quick", action="store_true", help="try the script with a small model")
     parser.add_argument("--only", nargs="+", help="these stages; needs --folder of a run before")
     parser.add_argument("--folder", type=Path, help="where files go and stay (default: temporary)")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.stage in ("make", "make-tiny"):
-        return make(options.folder / "checkpoint", TINY if "tiny" in options.stage else BASE)
+    if options.stage in ("make", "make-quick"):
+        return make(options.folder / "checkpoint", QUICK if "quick" in options.stage else BASE)
     if options.stage == "texts":
         return print(write_texts(options.folder))
     if options.stage:
@@ -583,9 +583,9 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "checkpoint").exists():
-            run(script("make-tiny" if options.tiny else "make", folder))
+            run(script("make-quick" if options.quick else "make", folder))
         found = tables(folder, options.only)
-    if not options.tiny and options.only is None:
+    if not options.quick and options.only is None:
         (HERE / "base_size.md").write_text(page(found), encoding="utf-8")
 
 

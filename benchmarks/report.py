@@ -113,8 +113,8 @@ class Rows:
 # ---- the parts of the page
 
 
-def front(rows: Rows, whole: dict, seconds: dict) -> str:
-    """Shares kept by budget, setting and set of one task, with seconds; and their errors."""
+def front(rows: Rows, whole: dict) -> str:
+    """Shares kept by budget, setting and set of one task; and their errors."""
     kinds = list(whole["n"])
     head = ["MACs", *(f"{how}: {kind}" for how in ("fast", "thorough") for kind in kinds)]
     lines = []
@@ -123,9 +123,7 @@ def front(rows: Rows, whole: dict, seconds: dict) -> str:
         for method in (FAST, THOROUGH):
             own = rows.of(keep=keep, method=method)
             cells += [spread(own.values("kept", kind)) for kind in kinds]
-        own = [seconds.get(method, {}).get(str(keep)) for method in (FAST, THOROUGH)]
-        lines.append(cells + [" / ".join(f"{s:.0f}" if s else "–" for s in own)] * bool(seconds))
-    head += ["seconds"] * bool(seconds)
+        lines.append(cells)
     errors = ", ".join(f"{span(rows.values('error', kind))} ({kind})" for kind in kinds)
     return f"{table(head, lines)}\n\nStandard errors of a share kept, in points: {errors}"
 
@@ -154,7 +152,7 @@ def beside(rows: Rows, seconds: dict) -> str:
         at = [row["seconds"] for row in own.rows if "seconds" in row and row["keep"] == 0.33]
         took = seconds.get(method, {}).get("0.33") or next(iter(at), None)
         name = f"{method} (of {', '.join(dates)})" if dates else method
-        lines.append((name, *cells, f"{took:.0f}" if took else "–"))
+        lines.append((name, *cells, f"{took:.{1 if took < 10 else 0}f}" if took else "–"))
     return table(["method", *(f"{keep:.0%}" for keep in budgets), "seconds"], lines)
 
 
@@ -246,14 +244,14 @@ def setting(r: dict) -> str:
     )
 
 
-def of_task(r: dict, task: str, seconds: dict, told: str, errors: str) -> list[str]:
+def of_task(r: dict, task: str, told: str, errors: str) -> list[str]:
     """What `compress` keeps on a task: what is asked, the table, and how errors were estimated."""
     rows, whole = Rows(r["rows"]).of(task=task), r["whole"].get(task)
     own = Rows([x for x in rows.rows if x["method"] in (FAST, THOROUGH)])
     if not own.rows:
         return [told, MISSING]
     right = ", ".join(f"{whole['score'][k]:.1%} of {n:,} ({k})" for k, n in whole["n"].items())
-    return [f"{told} The whole model: {right}.", f"{front(own, whole, seconds)}, {errors}."]
+    return [f"{told} The whole model: {right}.", f"{front(own, whole)}, {errors}."]
 
 
 def page(r: dict, of_speed: dict | None, there: Callable[[str], bool]) -> str:
@@ -264,12 +262,9 @@ def page(r: dict, of_speed: dict | None, there: Callable[[str], bool]) -> str:
     parts += of_task(
         r,
         "intents",
-        r["seconds"],
         "The intents classifier. The trained languages calibrate, and their labels score; of the "
         "zero-shot ones no method sees a sentence. `compress` in its fast setting (score, select, "
-        "cut, refit) and its thorough one (with the search for what each sublayer keeps). Seconds, "
-        "where they stand, are the processor's for all of it, on two quiet cores about twice the "
-        "clock's.",
+        "cut, refit) and its thorough one (with the search for what each sublayer keeps).",
         "from differences sentence by sentence",
     )
     parts.append(LIMITS)
@@ -280,7 +275,6 @@ def page(r: dict, of_speed: dict | None, there: Callable[[str], bool]) -> str:
     parts += of_task(
         r,
         "embedder",
-        {},
         "The same without labels: the embedder behind a search, calibrated on sentences of ten "
         "languages; retrieval of translations in those and in eleven unseen ones.",
         "as of a share of so many pairs",
@@ -289,7 +283,8 @@ def page(r: dict, of_speed: dict | None, there: Callable[[str], bool]) -> str:
         "## Beside others",
         "The intents classifier, the first draw. Kept: trained / zero-shot; in brackets the share "
         "of MACs that the method really kept, bold where that is over the budget; seconds of the "
-        "processor at 33% (–: not measured).",
+        "processor at 33%, scoring included, on two quiet cores about twice the clock's (–: not "
+        "measured).",
         beside(first, r["seconds"]) if first.of(method=THOROUGH).rows else MISSING,
         NOTES + "\n" + reasons(first),
         "## Speed, and what it is made of",

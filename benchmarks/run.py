@@ -261,7 +261,7 @@ class Run:
         return self.benches[name, device]
 
     def done(self) -> set[Job]:
-        return {(r["task"], r["method"], r["keep"], r["draw"]) for r in self.results["rows"]}
+        return {job_of(row) for row in self.results["rows"]}
 
     def go(self) -> None:
         jobs = plan(self.args.quick, self.args.draws)
@@ -300,13 +300,18 @@ class Run:
         """`results.json` and its page; rows of peers that are missing come from the last one."""
         file = self.args.out / "results.json"
         last = file if file.exists() else HERE / "results.json"
+        there = self.done()
         for row in json.loads(last.read_text("utf-8"))["rows"] if last.exists() else []:
-            if row["method"] in missing:
+            if row["method"] in missing and job_of(row) not in there:
                 self.results["rows"].append(row | {"carried": True})
         write(file, self.results)
         self.unfinished.unlink()
         report.write(self.args.out)
         print(f"{file} and its README.md are written", flush=True)
+
+
+def job_of(row: dict) -> Job:
+    return row["task"], row["method"], row["keep"], row["draw"]
 
 
 def write(file: Path, results: dict) -> None:
