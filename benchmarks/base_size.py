@@ -37,7 +37,7 @@ SCORED, CALIBRATION, ANSWERED, TEXTS, TRAINED = 64, 64, 16, 120, 16  # sentences
 EPOCHS = 3  # of one step each, in the training of two processes
 LIMIT = 6.0  # GiB
 LESSON = "10_your_own_model.py"
-LESSON_SETTINGS = {"BUDGETS": f"({KEEP},)", "CALIBRATION": 40, "THREADS": 1}
+LESSON_SETTINGS = {"TRY": f"((0, {KEEP}),)", "EPOCHS": 0, "CALIBRATION": 40, "THREADS": 1}
 WORKERS = 2
 NUMBERS = ("cpu", "seconds", "meanwhile", "peak")
 
@@ -243,32 +243,11 @@ class Stages:
     # --- the last lesson ---
 
     def lesson(self) -> str:
-        """Lesson 08 as someone runs it who has changed its settings, in a kernel."""
-        import nbformat
+        """Lesson 10 as someone runs it who has changed its settings, in a kernel."""
         from nbclient import NotebookClient
 
-        sys.path.insert(0, str(HERE.parent / "scripts"))
-        from build_notebooks import read_source
-
         write_texts(self.folder)
-        notebook = read_source(HERE.parent / "notebooks" / "sources" / LESSON, solved=True)
-        cells = []
-        for cell in notebook.cells:
-            if "def group(intent)" in cell.source:  # makes a stand-in's texts
-                cell.source = f"folder = Path({str(self.folder)!r})"
-            if "CHECKPOINT = " in cell.source:
-                for name, value in LESSON_SETTINGS.items():
-                    cell.source = re.sub(
-                        rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", cell.source
-                    )
-            if "plain.save_pretrained" not in cell.source:  # makes the stand-in
-                cells.append(cell)
-        told = (
-            "import resource, time\n"
-            "usage = resource.getrusage(resource.RUSAGE_SELF)\n"
-            "print(time.process_time(), usage.ru_maxrss)"
-        )
-        notebook.cells = [*cells, nbformat.v4.new_code_cell(told)]
+        notebook = changed_lesson(self.folder)
         there = {"metadata": {"path": str(self.folder)}}
         with self.timed():
             NotebookClient(notebook, timeout=1200, resources=there).execute()
@@ -450,6 +429,33 @@ def write_texts(folder: Path) -> Path:
         names = [data.label_names[label] for label in data.labels]
         out.writerows(zip(data.sentences, names, data.languages))
     return folder / "texts.csv"
+
+
+def changed_lesson(folder: Path):
+    """The lesson with this folder's texts and model, one budget, and a last cell: what it took."""
+    import nbformat
+
+    sys.path.insert(0, str(HERE.parent / "scripts"))
+    from build_notebooks import read_source
+
+    notebook = read_source(HERE.parent / "notebooks" / "sources" / LESSON, solved=True)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    has = lambda text: next(cell for cell in code if text in cell.source)
+    has("import csv").source = f"folder = Path({str(folder)!r})"  # in place of its own texts
+    notebook.cells.remove(has("def stand_in"))  # and of its own model
+    settings = has("CHECKPOINT = ")
+    for name, value in LESSON_SETTINGS.items():
+        line = re.compile(rf"^{name} = [^#\n]*", re.MULTILINE)
+        settings.source, found = line.subn(f"{name} = {value}  ", settings.source)
+        if not found:
+            raise ValueError(f"{LESSON}: has no setting {name}")
+    told = (
+        "import resource, time\n"
+        "usage = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(time.process_time(), usage.ru_maxrss)"
+    )
+    notebook.cells.append(nbformat.v4.new_code_cell(told))
+    return notebook
 
 
 # --- each in a process of its own ---

@@ -5,7 +5,8 @@ how threads should wait.
 
 Random models in XLM-R's proportions (heads of 64, four times as many neurons as the width), the
 course's sentences. Every measurement has a process of its own, for its peak of memory. Writes
-`cost.md` and `cost.png`. About twelve minutes on two cores; Linux alone tells such peaks.
+`cost.json`, and of it `cost.md` and `cost.png`; goes on with what is missing there, or starts over
+if nothing is. About twenty minutes on two quiet cores; Linux alone tells such peaks.
 """
 
 import argparse
@@ -37,7 +38,7 @@ SERIES = {
 }
 QUICK_BASE = {"sentences": 256, "layers": 2, "width": 128}
 QUICK = {"sentences": (128, 256, 512), "layers": (2, 4), "width": (128, 256)}
-STEPS = ("importance", "repair", "search")
+STEPS = ("fisher", "obs", "repair", "search")
 WAITING = {  # what OpenMP's threads do between two products
     "as it is": {},
     "GOMP_SPINCOUNT=20000": {"GOMP_SPINCOUNT": "20000"},
@@ -81,8 +82,8 @@ def measured(step: str, sentences: int, layers: int, width: int, threads: int) -
     masks = pl.random_masks(model, 0.5)
 
     def run(data, batches: list[dict]) -> None:
-        if step == "importance":
-            pl.importance(model, batches)
+        if step in ("fisher", "obs"):
+            pl.importance(model, batches, step)
         elif step == "repair":
             pl.repair(pl.prune(model, masks), model, batches, inputs=True)
         else:
@@ -97,24 +98,30 @@ def measured(step: str, sentences: int, layers: int, width: int, threads: int) -
     return {"seconds": seconds, "megabytes": memory("VmHWM") - before}
 
 
-def grown(series: dict, base: dict, threads: int) -> dict[str, dict[str, list[dict]]]:
-    """By what grows and by step: a list of {"size", "seconds", "megabytes"}."""
-    context = multiprocessing.get_context("forkserver")  # each child fresh, the imports shared
+def settings(series: dict, base: dict) -> list[dict]:
+    """Every step at every size, each once."""
+    sizes = [base | {what: size} for what, own in series.items() for size in own]
+    every = [{"step": step} | size for size in sizes for step in STEPS]
+    return [job for i, job in enumerate(every) if job not in every[:i]]
+
+
+def measure(job: dict, threads: int) -> dict:
+    """`measured` in a process that nothing else ran in; the imports are shared."""
+    context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pruning_lessons", "transformers.models.xlm_roberta"])
-    found, known = {}, {}
-    for what, sizes in series.items():
-        found[what] = {step: [] for step in STEPS}
-        for size in sizes:
-            for step in STEPS:
-                setting = base | {what: size}
-                key = (step, *setting.values())
-                if key not in known:
-                    with ProcessPoolExecutor(1, mp_context=context) as pool:
-                        job = pool.submit(measured, step, **setting, threads=threads)
-                        known[key] = job.result()
-                found[what][step].append({"size": size} | known[key])
-                print(step, setting, known[key], flush=True)
-    return found
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measured, **job, threads=threads).result()
+
+
+def grown(rows: list[dict], series: dict, base: dict) -> dict[str, dict[str, list[dict]]]:
+    """By what grows and by step: the rows, each with its "size"."""
+    of = lambda job: next(row for row in rows if job.items() <= row.items())
+    points = lambda step, what, sizes: [
+        {"size": size} | of({"step": step} | base | {what: size}) for size in sizes
+    ]
+    return {
+        what: {step: points(step, what, sizes) for step in STEPS} for what, sizes in series.items()
+    }
 
 
 def exponent(points: list[dict], value: str) -> float:
@@ -137,7 +144,7 @@ def picture(found: dict, file: Path) -> None:
     for column, (what, steps) in enumerate(found.items()):
         for row, (value, unit) in enumerate((("seconds", "seconds"), ("megabytes", "MB at peak"))):
             ax = axes[row][column]
-            for (step, points), mark in zip(steps.items(), "os^"):
+            for (step, points), mark in zip(steps.items(), "osD^"):
                 ax.plot(
                     [p["size"] for p in points],
                     [p[value] for p in points],
@@ -244,20 +251,30 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     add_out(parser)
     args = parser.parse_args()
-    args.out = folder(args) / "cost.md"
-    series, base = (QUICK, QUICK_BASE) if args.quick else (SERIES, BASE)
-    rows = waits(args.threads, 0.5 if args.quick else 2.5, 1 if args.quick else 3)
-    found = grown(series, base, args.threads)
-    picture(found, args.out.with_suffix(".png"))
-    write(args, base, found, rows)
+    out, (series, base) = folder(args), (QUICK, QUICK_BASE) if args.quick else (SERIES, BASE)
+    file, jobs = out / "cost.json", settings(series, base)
+    found = json.loads(file.read_text("utf-8")) if file.exists() and not args.quick else {}
+    if len(found.get("rows", [])) == len(jobs):
+        found = {}
+    if "waits" not in found:
+        waiting = waits(args.threads, 0.5 if args.quick else 2.5, 1 if args.quick else 3)
+        found |= {"threads": args.threads, "waits": waiting, "rows": []}
+    for job in jobs:
+        if not any(job.items() <= row.items() for row in found["rows"]):
+            found["rows"].append(job | measure(job, found["threads"]))
+            print(json.dumps(found["rows"][-1]), flush=True)
+            file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    by_size = grown(found["rows"], series, base)
+    picture(by_size, out / "cost.png")
+    write(out / "cost.md", base, by_size, found)
 
 
-def write(args, base: dict, found: dict, rows: list[tuple]) -> None:
+def write(out: Path, base: dict, found: dict, measured: dict) -> None:
     cell = lambda p: f"{p['seconds']:.1f} s, {p['megabytes']:.0f} MB"
     parts = []
     for what, steps in found.items():
         fixed = ", ".join(f"{size:,} {name}" for name, size in base.items() if name != what)
-        sizes = [p["size"] for p in steps["importance"]]
+        sizes = [p["size"] for p in steps["fisher"]]
         lines = [
             (
                 step,
@@ -271,19 +288,19 @@ def write(args, base: dict, found: dict, rows: list[tuple]) -> None:
         parts += [f"### By {what}", "", f"With {fixed.replace(' width', ' wide')}.", ""]
         parts += [table(head, lines), ""]
     head = ["threads wait", "processes", "batch 1, ms", "batch 32, ms"]
-    args.out.write_text(
+    out.write_text(
         TEXT.format(
             date=time.strftime("%Y-%m-%d"),
             torch=torch.__version__.split("+")[0],
-            threads=args.threads,
+            threads=measured["threads"],
             cores=os.cpu_count(),
             parts="\n".join(parts),
-            picture=args.out.with_suffix(".png").name,
-            waits=table(head, rows),
+            picture=out.with_suffix(".png").name,
+            waits=table(head, measured["waits"]),
         ),
         encoding="utf-8",
     )
-    print(args.out.read_text("utf-8"))
+    print(out.read_text("utf-8"))
 
 
 TEXT = """\
@@ -291,16 +308,21 @@ TEXT = """\
 
 Written by `benchmarks/cost.py`, {date}: torch {torch}, {threads} threads on {cores} cores.
 Random models in XLM-R's proportions, the course's sentences, each measurement in a process of its
-own. *importance*: `fisher`; *repair*: of a model cut to half of its heads and neurons, the cut
-included, reading matrices, too, as `compress` does it; *search*: `greedy_layer_pruning` of one
-layer. Memory is the peak above what the process held before: model, batches and libraries. An
-exponent of 1 is linear, of 2 quadratic.
+own. *fisher* and *obs*: scoring, the second as `compress` does it; *repair*: of a model cut to half
+of its heads and neurons, the cut included, reading matrices, too, as `compress` does it; *search*:
+`greedy_layer_pruning` of one layer. Memory is the peak above what the process held before: model,
+batches and libraries. An exponent of 1 is linear, of 2 quadratic.
 
-All three must be linear in sentences, and scoring and repair in layers. The search tries every
-layer and runs those above it, L + L(L - 1)/2 layer evaluations, so there its exponent nears 2. In
-width the matrices grow as its square; repair's Gram matrices, too, and solving them as its cube.
+None may grow faster than sentences, nor scoring and repair faster than layers. *obs* has to put all
+parts of a sublayer in order, as the cube of their number, however few the sentences: hence its
+exponent under 1 here, and over 2 in width. The search tries every layer and runs those above it,
+L + L(L - 1)/2 layer evaluations, so in layers its exponent nears 2. In width the matrices grow as
+its square; repair's Gram matrices, too, and solving them as its cube. *fisher* keeps derivatives of
+every sentence, four bytes for each neuron and head, so that `select` can rearrange masks (lesson
+04): its memory grows with sentences. *repair* has the hidden states of all tokens, of both models
+and around the sublayer at hand; *obs* and the search keep nothing of a sentence.
 
-![Six panels, log-log: seconds and peak memory of importance, repair and search against sentences, \
+![Six panels, log-log: seconds and peak memory of scoring, repair and search against sentences, \
 layers and width; the numbers are in the tables below]({picture})
 
 {parts}
@@ -311,6 +333,10 @@ processes side by side: medians, in brackets the slowest upper quartile. Between
 OpenMP's threads spin for a while, then sleep; where another process wants the core, spinning costs.
 
 {waits}
+
+So the course's commands, tests and hubs set `OMP_WAIT_POLICY=PASSIVE`, by which a waiting thread
+sleeps at once: it costs something at batch 1 where a process has the machine for itself, and saves
+more where it has not, which is the rule in a room, on a hub and beside a browser.
 """
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ class _Examples:
 
 def _gradients(model, examples: _Examples, method: str) -> Scores:
     """One forward and backward pass; gates of their own give every example its own derivative."""
-    found, task = [], examples.task
+    total, found, task = sum(len(b["input_ids"]) for b in examples.batches), [], examples.task
     for batch in examples:
         with gates(model, examples=len(batch["input_ids"])) as gate:
             out = outputs(model, batch)
@@ -145,10 +145,17 @@ def _gradients(model, examples: _Examples, method: str) -> Scores:
         gated = (gate.heads, gate.neurons, gate.layers)
         if len(gate.layers):
             gated = torch.autograd.grad(loss, gated)
-        found.append([g.detach().float().cpu().transpose(0, 1) for g in gated])
-    heads, neurons, layers = (torch.cat(part) for part in zip(*found))  # (examples, layers, parts)
-    mean = lambda g: (g.square() if method == "fisher" else g.abs()).mean(0)
-    return Scores(mean(heads), mean(neurons), mean(layers)[:, 0], method, (heads, neurons))
+        own = [g.detach().float().cpu().transpose(0, 1) for g in gated]
+        found = found or [torch.empty(total, *g.shape[1:]) for g in own]
+        for every, g in zip(found, own):
+            every[examples.first : examples.first + len(g)] = g
+    heads, neurons, layers = found  # (examples, layers, parts)
+    size = torch.square if method == "fisher" else torch.abs
+    of_neurons = torch.empty(neurons.shape[1:])
+    for i, mean in enumerate(of_neurons):  # layer by layer: there are too many to have them twice
+        mean.copy_(size(neurons[:, i]).mean(0))
+    of_heads, of_layers = size(heads).mean(0), size(layers).mean(0)[:, 0]
+    return Scores(of_heads, of_neurons, of_layers, method, (heads, neurons))
 
 
 def _surgeon(model, examples: _Examples, method: str) -> Scores:

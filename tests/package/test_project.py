@@ -336,3 +336,12 @@ def test_the_readme_says_what_was_measured():
     readme = (ROOT / "README.md").read_text("utf-8")
     for line in what_you_get() + what_is_kept():
         assert line in readme, f"README.md: has not the line {line}"
+
+
+def test_the_benchmark_at_base_size_knows_the_lesson(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import base_size
+
+    whole = "\n".join(cell.source for cell in base_size.changed_lesson(Path("there")).cells)
+    assert "folder = Path('there')" in whole and "TRY = ((0, 0.3),)  #" in whole
+    assert "stand_in()" not in whole and "import csv" not in whole
