@@ -237,7 +237,7 @@ print(f"layers that would go first: {going}")
 # %%
 @cache
 def scored(dropped):
-    base = pl.prune(model, pl.layer_masks(model, going[:dropped]))
+    base = pl.prune(model, pl.layer_masks(model, going[:dropped])) if dropped else model
     return base, pl.importance(base, batches, "obs", SEED, PROGRESS)
 
 
