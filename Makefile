@@ -116,11 +116,12 @@ chromium:
 		|| echo "chromium could not be installed"; \
 	fi
 
-# All of benchmarks/, about four hours on two cores: what compress keeps, peers beside it, what tasks
-# cost, speed, growth, XLM-R-base's size. What is done has a stamp, and run.py goes on where it was:
-# after an interruption the same command does the rest. A peer that cannot be installed keeps the
-# rows that are there. TextPruner needs an older transformers, so an environment of its own.
-# make benchmark QUICK=--quick tries all of it in minutes, and writes to a temporary folder.
+# All of benchmarks/, some five hours on two cores: what compress keeps, peers beside it, what tasks
+# cost, what distillation wins back, speed, growth, XLM-R-base's size. What is done has a stamp, and
+# run.py goes on where it was: after an interruption the same command does the rest. A peer that
+# cannot be installed keeps the rows that are there. TextPruner needs an older transformers, so an
+# environment of its own. make benchmark QUICK=--quick tries all of it in a quarter of an hour, and
+# writes to a temporary folder.
 BENCHMARKS := run tasks distil speed cost base_size
 QUICK      ?=
 STAMPS     := build/benchmarks$(QUICK)

@@ -110,7 +110,7 @@ def run(name: str, known: list[dict], quick: bool):
     done = {(row["keep"], row["way"]) for row in known}
     left = [job for job in JOBS[name] if job not in done]
     bench = Distillation(name, quick) if left else None
-    for job in left[:4] if quick else left:
+    for job in left:
         yield bench.row(*job)
 
 
@@ -138,7 +138,7 @@ def page(found: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few sentences, one budget")
+    parser.add_argument("--quick", action="store_true", help="a few sentences, one epoch")
     parser.add_argument("--tasks", nargs="+", choices=JOBS, default=list(JOBS))
     parser.add_argument("--threads", type=int, default=2)
     add_out(parser)
