@@ -285,7 +285,7 @@ def write(out: Path, base: dict, found: dict, measured: dict) -> None:
             for step, points in steps.items()
         ]
         head = [f"{what}", *(f"{size:,}" for size in sizes), "exponent, time", "exponent, memory"]
-        parts += [f"### By {what}", "", f"With {fixed.replace(' width', ' wide')}.", ""]
+        parts += [f"## By {what}", "", f"With {fixed.replace(' width', ' wide')}.", ""]
         parts += [table(head, lines), ""]
     head = ["threads wait", "processes", "batch 1, ms", "batch 32, ms"]
     out.write_text(
