@@ -120,7 +120,7 @@ chromium:
 # cost, what distillation wins back, speed, growth, XLM-R-base's size. What is done has a stamp, and
 # run.py goes on where it was: after an interruption the same command does the rest. A peer that
 # cannot be installed keeps the rows that are there. TextPruner needs an older transformers, so an
-# environment of its own. make benchmark QUICK=--quick tries all of it in a quarter of an hour, and
+# environment of its own. make benchmark QUICK=--quick tries all of it in some twenty minutes, and
 # writes to a temporary folder.
 BENCHMARKS := run tasks distil speed cost base_size
 QUICK      ?=

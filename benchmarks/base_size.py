@@ -5,7 +5,7 @@
 A classifier of 12 layers × 768 with XLM-R's 250,002 pieces and random weights is made by plain
 transformers, then loaded, scored, cut, repaired, saved, exported and quantised, each stage in a
 process of its own and with one thread; then the same by the command, and by two processes under
-torchrun. Writes `base_size.md` beside this file: about ten minutes. --quick: a small model, to
+torchrun. Writes `base_size.md` beside this file: a quarter of an hour. --quick: a small model, to
 try the script; nothing is written but the table on the screen.
 """
 
